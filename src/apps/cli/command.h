@@ -1,0 +1,23 @@
+// One row of the command table. Each command lives in a file of its own: it declares its options on
+// a CLI11 subcommand and hands back what to run once they are parsed.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace moescope::cli {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  // Adds options to the subcommand; the result runs after parsing and throws Error on failure.
+  std::function<void()> (*add)(CLI::App& app);
+};
+
+// Defined one per file, listed in commands.cpp in the order of the help page.
+
+}  // namespace moescope::cli

@@ -1,0 +1,15 @@
+// The command table, in the order of the help page: look at a model, run it, look at the run, keep
+// house.
+#include <span>
+#include <vector>
+
+#include "apps/cli/command.h"
+
+namespace moescope::cli {
+
+std::span<const Command> Commands() {
+  static const std::vector<Command> commands = {};
+  return commands;
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,51 @@
+// Reading files: the seam that parsers read through, and memory mapping.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace moescope {
+
+// A file that can be read anywhere. Implementations are thread-safe.
+class RandomAccessFile {
+ public:
+  virtual ~RandomAccessFile() = default;
+  virtual uint64_t size() const = 0;
+  // The path, for messages.
+  virtual const std::string& path() const = 0;
+  // Fills `out` from `offset`. Throws Error(kCorrupt) past the end, Error(kIo) if reading fails.
+  virtual void Read(uint64_t offset, std::span<std::byte> out) const = 0;
+};
+
+// Throws Error(kNotFound), Error(kIo); Error(kBadInput) for a directory.
+std::shared_ptr<RandomAccessFile> OpenFile(const std::string& path);
+// The same interface over bytes in memory, for tests and fuzz targets. Takes a copy.
+std::shared_ptr<RandomAccessFile> MakeMemoryFile(const std::string& path, ByteSpan bytes);
+
+// The whole file. Throws as OpenFile, and Error(kBadInput) if it has more than `limit_bytes`.
+std::string ReadWholeFile(const std::string& path, uint64_t limit_bytes);
+
+// A read-only mapping of a whole file. A page lost under it (the file was truncated or the disk
+// failed) ends the process with a line naming the path and exit code 4 rather than a bare SIGBUS.
+class MappedFile {
+ public:
+  // Throws Error(kNotFound), Error(kIo). An empty file maps to an empty span.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  ByteSpan bytes() const { return bytes_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  ByteSpan bytes_;
+};
+
+}  // namespace moescope

@@ -1,0 +1,52 @@
+#include "base/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/units.h"
+
+namespace moescope {
+
+ProgressBar::ProgressBar(std::string title, uint64_t total, std::string unit)
+    : title_(std::move(title)),
+      unit_(std::move(unit)),
+      total_(total),
+      enabled_(isatty(STDERR_FILENO) != 0) {}
+
+ProgressBar::~ProgressBar() {
+  if (enabled_ && started_) std::fputs("\r\033[K", stderr);
+}
+
+void ProgressBar::Update(uint64_t done) {
+  if (!enabled_) return;
+  auto now = Clock::now();
+  if (!started_) {
+    started_ = true;
+    first_done_ = done;
+    start_ = now;
+  } else if (now - last_drawn_ < std::chrono::milliseconds(100)) {
+    return;
+  }
+  last_drawn_ = now;
+  double seconds = std::chrono::duration<double>(now - start_).count();
+  double rate = seconds > 0 ? static_cast<double>(done - first_done_) / seconds : 0;
+  std::string line = fmt::format("\r\033[K{} ", title_);
+  if (total_ > 0) {
+    constexpr int kWidth = 24;
+    int filled = static_cast<int>(kWidth * std::min<double>(1, static_cast<double>(done) / total_));
+    for (int i = 0; i < kWidth; ++i) line += i < filled ? "━" : "╌";
+    line += fmt::format(" {:3.0f} %", 100.0 * static_cast<double>(done) / total_);
+  }
+  line += fmt::format("  {} {}", FormatCount(done), unit_);
+  if (rate > 0) line += fmt::format("  {}/s", FormatCount(static_cast<uint64_t>(rate)));
+  if (rate > 0 && total_ > done) {
+    line += fmt::format("  {} left", FormatSeconds(static_cast<double>(total_ - done) / rate));
+  }
+  std::fputs(line.c_str(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace moescope

@@ -1,0 +1,45 @@
+// Where weights live: mapped or in memory, and how many bytes of them were used. Knows bytes and
+// identifiers, not arithmetic.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/platform/file.h"
+#include "files/checkpoint.h"
+
+namespace moescope::engine {
+
+// A stored matrix [rows, cols], row-major, rows of RowBytes(dtype, cols) bytes.
+struct WeightMatrix {
+  const std::byte* data = nullptr;
+  DType dtype = DType::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  uint64_t n_bytes = 0;
+};
+
+class WeightStore {
+ public:
+  // read_into_memory: copies every tensor into one aligned allocation instead of mapping.
+  // Throws Error(kIo, kResource).
+  WeightStore(const files::Checkpoint& checkpoint, bool read_into_memory);
+
+  // The matrix of a tensor, valid while the store lives; a vector is [1, n]. Counts its bytes as
+  // read once. Thread-safe.
+  WeightMatrix Acquire(files::TensorId id);
+  // Bytes acquired since the store was opened: a wave reads each weight once, so after one wave
+  // this is the size of the model.
+  uint64_t bytes_acquired() const { return bytes_acquired_.load(); }
+
+ private:
+  const files::Checkpoint& checkpoint_;
+  std::vector<std::unique_ptr<MappedFile>> mapped_;
+  std::vector<std::byte> memory_;
+  std::vector<uint64_t> file_begin_;
+  std::atomic<uint64_t> bytes_acquired_{0};
+};
+
+}  // namespace moescope::engine

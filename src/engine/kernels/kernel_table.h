@@ -1,0 +1,68 @@
+// The arithmetic of one instruction-set level, as plain function pointers. `scalar` fills every
+// entry; other levels override some. Nothing here allocates, throws or checks.
+//
+// Numeric contract (docs/numerics.md): a sum over k runs in blocks of kSumBlock, each block summed
+// with lane = k mod width, one chain a lane (fused multiply-add) and a fixed reduction tree, blocks
+// added in order. So an output element depends only on its own two rows and the level, never on how
+// many rows are computed together, on tiles or on threads. Tails use the masked vector code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/tensor/dtype.h"
+
+namespace moescope::engine {
+
+inline constexpr int kSumBlock = 1024;
+
+enum class KernelLevel { kScalar, kAvx2, kAvx512 };
+std::string_view Name(KernelLevel level);  // "scalar", "avx2", "avx512"
+
+struct KernelTable {
+  KernelLevel level;
+  int width;  // float lanes of a sum
+
+  // out[r * out_stride + c] = sum_k x[r * x_stride + k] * w[c * w_stride + k]
+  //   x [n_rows, k], w [n_cols, k] float32, strides in floats; any n_rows, n_cols, k >= 0.
+  void (*multiply)(const float* x, size_t x_stride, const float* w, size_t w_stride, float* out,
+                   size_t out_stride, int n_rows, int n_cols, int k) noexcept;
+
+  // Exact conversion of n stored elements (a multiple of the block) to float32.
+  void (*dequantise)(DType dtype, const void* stored, float* out, size_t n) noexcept;
+
+  // out = x / sqrt(mean(x^2) + eps) * weight over n elements. Source: arXiv 1910.07467.
+  void (*rms_norm)(const float* x, const float* weight, float eps, float* out, int n) noexcept;
+
+  // gate[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)). Source: arXiv 2002.05202.
+  void (*silu_multiply)(float* gate, const float* up, size_t n) noexcept;
+
+  // out[i] += scale * x[i], multiply then add (two roundings at every level).
+  void (*add_scaled)(float* out, const float* x, float scale, size_t n) noexcept;
+
+  // In place softmax over n scores; the largest is subtracted first; n >= 1.
+  void (*softmax)(float* scores, int n) noexcept;
+
+  // Over one row of n logits: -log softmax(logits)[target] in nats. n >= 1.
+  float (*cross_entropy)(const float* logits, int n, int target) noexcept;
+
+  // One query row against keys [0, n_keys) of one head, causal part only (the caller sets n_keys).
+  //   query [head_dim], keys/values [n_keys] rows of stride floats, out [head_dim],
+  //   scores: scratch of n_keys floats, holds the attention row on return.
+  // Scores are query . key * scale; value sums run over key blocks at absolute positions.
+  void (*attend)(const float* query, const float* keys, const float* values, size_t stride,
+                 int n_keys, int head_dim, float scale, float* scores, float* out) noexcept;
+
+  // Runs `rounds` rounds of independent fused multiply-adds in registers; returns the number of
+  // floating-point operations done. For `bench --machine`.
+  double (*fma_peak)(int64_t rounds) noexcept;
+};
+
+// The table of a level, or null when this build or machine lacks it.
+const KernelTable* KernelsFor(KernelLevel level);
+// The best level of this machine, lowered by MOESCOPE_KERNELS=scalar|avx2|avx512.
+// Throws Error(kBadInput) for another value, Error(kUnsupported) for a level the machine lacks.
+const KernelTable& SelectKernels();
+
+}  // namespace moescope::engine

@@ -1,0 +1,36 @@
+// A loaded model: configuration, weights by role, and what the sweep needs to know about its size.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/experts/weight_store.h"
+#include "files/checkpoint.h"
+#include "routing/router.h"
+
+namespace moescope::engine {
+
+// Immutable after Open and thread-safe, apart from the weight store's counters.
+class Model {
+ public:
+  // How weights reach memory: mapped (default), or read into memory once at opening.
+  enum class Residency { kMapped, kRead };
+  // Throws Error as Checkpoint::Open; kUnsupported when the checkpoint holds no weights.
+  static std::unique_ptr<Model> Open(const std::string& path,
+                                     Residency residency = Residency::kMapped);
+
+  const files::Checkpoint& checkpoint() const { return checkpoint_; }
+  const files::ModelConfig& config() const { return checkpoint_.config(); }
+  const routing::RouterDescription& router() const { return router_; }
+  WeightStore& weights() const { return *weights_; }
+
+ private:
+  explicit Model(files::Checkpoint checkpoint);
+  files::Checkpoint checkpoint_;
+  routing::RouterDescription router_;
+  std::unique_ptr<WeightStore> weights_;
+};
+
+}  // namespace moescope::engine

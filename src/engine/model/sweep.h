@@ -1,0 +1,68 @@
+// The layer-major forward pass: a wave of whole sequences goes through layer 0, then layer 1, ...;
+// each weight is read once per wave. Numeric contract: docs/numerics.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/parallel/thread_pool.h"
+#include "engine/kernels/kernel_table.h"
+#include "engine/model/model.h"
+#include "routing/probe.h"
+
+namespace moescope::engine {
+
+// Rows of a wave, sequence after sequence; a sequence's rows are consecutive, positions 0, 1, ...
+struct Wave {
+  std::vector<routing::RowInfo> rows;
+  // First row of each sequence, and rows.size() at the end.
+  std::vector<int64_t> sequence_begin;
+  void Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids);
+  void clear();
+  int64_t n_rows() const { return static_cast<int64_t>(rows.size()); }
+};
+
+// What a wave of so many rows costs, and the largest one that fits.
+struct SweepPlan {
+  uint64_t bytes_per_row = 0;   // residual, slots, router logits, ...
+  uint64_t fixed_bytes = 0;     // scratch of the workers, one layer's K/V and micro-batches
+  int64_t wave_rows = 0;        // rows a wave may have
+  double flops_per_row = 0;     // at the longest sequence, head included
+};
+// memory_bytes: what the sweep may allocate (weights that are mapped are not counted).
+// max_sequence: rows of the longest sequence. Throws Error(kResource) naming needed and available
+// bytes when not even one such sequence fits.
+SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int max_sequence,
+                    int n_threads);
+
+struct SweepOptions {
+  int64_t wave_rows = 0;  // capacity, from the plan
+  int max_sequence = 0;
+  bool losses = true;     // run the head on all rows
+};
+
+// Owns the buffers of a wave (allocated once). One thread calls it; it spreads work on the pool.
+class Sweep {
+ public:
+  Sweep(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+        const SweepOptions& options);
+  ~Sweep();
+
+  // Runs the wave. Afterwards losses() [n_rows] holds -log p(next token) in nats, NaN at the last
+  // row of each sequence. Probes see each layer in order.
+  // Throws Error(kBadInput) for token ids outside the vocabulary, Error(kCorrupt) at the first
+  // non-finite activation, naming layer, expert and token; kCancelled.
+  void Run(const Wave& wave, std::span<routing::Probe* const> probes);
+  std::span<const float> losses() const;
+
+  // Logits of the given rows after Run, [rows.size(), vocab_size]: for tests and `run`.
+  std::vector<float> Logits(std::span<const int64_t> rows);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace moescope::engine

@@ -1,0 +1,50 @@
+// What a run is, apart from its data: the head of manifest.json. Two commands with equal
+// descriptions write byte-identical runs. Nothing here depends on threads, waves, budget, time,
+// host or paths.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace moescope::store {
+
+inline constexpr int kSchemaVersion = 1;
+
+struct DatasetDescription {
+  std::string name;
+  std::string unit_by;        // "": the document; "-": one unit; else the field's name
+  std::string text_template;  // "": the `text` field
+};
+
+struct RunDescription {
+  // model
+  std::string model_name;        // architecture and file or folder name, for people
+  std::string architecture;
+  std::string model_identity;    // 16 hex digits
+  std::string expert_type;       // "BF16": storage type of the expert weights
+  std::string router_type;
+  int n_layers = 0;
+  int n_experts = 0;
+  int experts_per_token = 0;
+  std::string score_function;    // "softmax over chosen"
+  // tokenizer, documents
+  std::string tokenizer_identity;
+  int vocab_size = 0;
+  std::string bos;               // "document", "none", "stream"
+  int chunk = 0;
+  int64_t max_tokens = 0;        // 0: all
+  bool raw = false;
+  std::vector<DatasetDescription> datasets;
+  // arithmetic
+  std::string precision;         // "exact"
+  std::string kernel_level;      // "avx2"
+  std::string engine_version;
+  bool has_logits = false;
+  bool has_losses = true;
+  std::vector<std::string> interventions;
+  // How tokens are cut into parts; a part holds whole documents.
+  int64_t tokens_per_part = int64_t{1} << 20;
+};
+
+}  // namespace moescope::store

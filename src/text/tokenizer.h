@@ -1,0 +1,61 @@
+// Text to token ids and back, with the byte range of the source each token covers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "files/vocabulary.h"
+
+namespace moescope::text {
+
+// Token i covers source bytes [byte_start[i], byte_end[i]); ranges are in order and together cover
+// the text. A dummy prefix covers nothing. Pieces of one multi-byte character split the range of
+// their own bytes.
+struct Encoding {
+  std::vector<int32_t> ids;
+  std::vector<uint32_t> byte_start;
+  std::vector<uint32_t> byte_end;
+  void clear() { ids.clear(), byte_start.clear(), byte_end.clear(); }
+};
+
+// Immutable and thread-safe; Encode is linear in the text (docs/tokenizers.md).
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  // Appends nothing special: BOS and EOS are the caller's policy. Any bytes are accepted: invalid
+  // UTF-8 goes through byte pieces (or the unknown piece where the vocabulary has none).
+  // Throws Error(kBadInput) for texts of 2^32 bytes or more.
+  virtual void Encode(std::string_view text, Encoding& out) const = 0;
+  // The bytes of one token as it continues a text (a leading U+2581 is a space).
+  virtual std::string TokenBytes(int32_t id) const = 0;
+  // The text of ids, without the dummy prefix. Ids out of range throw Error(kBadInput).
+  virtual std::string Decode(const std::vector<int32_t>& ids) const = 0;
+  virtual int vocab_size() const = 0;
+  virtual int bos_id() const = 0;  // -1: none
+  virtual int eos_id() const = 0;
+  // 16 hex digits.
+  virtual std::string Identity() const = 0;
+};
+
+std::unique_ptr<Tokenizer> MakeSentencePieceTokenizer(
+    std::shared_ptr<const files::Vocabulary> vocabulary);
+
+// Turns tokens into text as they come, holding back bytes until a character is complete.
+class StreamingDecoder {
+ public:
+  explicit StreamingDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  // The text that is now certain: whole UTF-8 characters; invalid bytes become U+FFFD.
+  std::string Push(int32_t id);
+  // What is left at the end, incomplete characters as U+FFFD.
+  std::string Flush();
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool at_start_ = true;
+  std::string pending_;
+};
+
+}  // namespace moescope::text
