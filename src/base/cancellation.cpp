@@ -25,7 +25,9 @@ void InstallCancellationSignals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-bool CancellationRequested() { return g_cancelled.load(std::memory_order_relaxed); }
+bool CancellationRequested() {
+  return g_cancelled.load(std::memory_order_relaxed);
+}
 
 void ThrowIfCancelled() {
   if (CancellationRequested()) throw Error(ErrorKind::kCancelled, "cancelled");

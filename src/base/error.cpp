@@ -15,19 +15,29 @@ struct KindRow {
 };
 
 constexpr KindRow kKinds[] = {
-    {ErrorKind::kUsage, "usage", 64},          {ErrorKind::kBadInput, "bad input", 2},
-    {ErrorKind::kNotFound, "not found", 2},    {ErrorKind::kCorrupt, "corrupt", 2},
-    {ErrorKind::kUnsupported, "unsupported", 2}, {ErrorKind::kResource, "resource", 3},
-    {ErrorKind::kIo, "io", 4},                 {ErrorKind::kCancelled, "cancelled", 5},
+    {ErrorKind::kUsage, "usage", 64},
+    {ErrorKind::kBadInput, "bad input", 2},
+    {ErrorKind::kNotFound, "not found", 2},
+    {ErrorKind::kCorrupt, "corrupt", 2},
+    {ErrorKind::kUnsupported, "unsupported", 2},
+    {ErrorKind::kResource, "resource", 3},
+    {ErrorKind::kIo, "io", 4},
+    {ErrorKind::kCancelled, "cancelled", 5},
     {ErrorKind::kInternal, "internal", 1},
 };
 
-const KindRow& Row(ErrorKind kind) { return kKinds[static_cast<int>(kind)]; }
+const KindRow& Row(ErrorKind kind) {
+  return kKinds[static_cast<int>(kind)];
+}
 
 }  // namespace
 
-int ExitCode(ErrorKind kind) { return Row(kind).exit_code; }
-std::string_view Name(ErrorKind kind) { return Row(kind).name; }
+int ExitCode(ErrorKind kind) {
+  return Row(kind).exit_code;
+}
+std::string_view Name(ErrorKind kind) {
+  return Row(kind).name;
+}
 
 void ThrowErrno(int errno_value, std::string_view action, const std::string& path) {
   ErrorKind kind = ErrorKind::kIo;

@@ -33,17 +33,20 @@ void ProgressBar::Update(uint64_t done) {
   last_drawn_ = now;
   double seconds = std::chrono::duration<double>(now - start_).count();
   double rate = seconds > 0 ? static_cast<double>(done - first_done_) / seconds : 0;
+  double total = total_ > 0      ? static_cast<double>(total_)
+                 : fraction_ > 0 ? static_cast<double>(done) / fraction_
+                                 : 0;
   std::string line = fmt::format("\r\033[K{} ", title_);
-  if (total_ > 0) {
+  if (total > 0) {
     constexpr int kWidth = 24;
-    int filled = static_cast<int>(kWidth * std::min<double>(1, static_cast<double>(done) / total_));
-    for (int i = 0; i < kWidth; ++i) line += i < filled ? "━" : "╌";
-    line += fmt::format(" {:3.0f} %", 100.0 * static_cast<double>(done) / total_);
+    double fraction = std::min(1.0, static_cast<double>(done) / total);
+    for (int i = 0; i < kWidth; ++i) line += i < fraction * kWidth ? "━" : "╌";
+    line += fmt::format(" {:3.0f} %", 100 * fraction);
   }
   line += fmt::format("  {} {}", FormatCount(done), unit_);
   if (rate > 0) line += fmt::format("  {}/s", FormatCount(static_cast<uint64_t>(rate)));
-  if (rate > 0 && total_ > done) {
-    line += fmt::format("  {} left", FormatSeconds(static_cast<double>(total_ - done) / rate));
+  if (rate > 0 && total > static_cast<double>(done)) {
+    line += fmt::format("  {} left", FormatSeconds((total - static_cast<double>(done)) / rate));
   }
   std::fputs(line.c_str(), stderr);
   std::fflush(stderr);

@@ -10,7 +10,7 @@ namespace moescope {
 // Draws at most ten times a second; the destructor clears the line. Not thread-safe.
 class ProgressBar {
  public:
-  // `total` 0: unknown, no time left is shown. `unit` follows the count: "tokens".
+  // `total` 0: unknown; set_fraction then says how far it is. `unit` follows the count: "tokens".
   ProgressBar(std::string title, uint64_t total, std::string unit);
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
@@ -18,6 +18,8 @@ class ProgressBar {
 
   // The work done so far. The first value is where the rate starts (a resumed run starts late).
   void Update(uint64_t done);
+  // The share of the work that is done, where the total is not known in the unit shown.
+  void set_fraction(double fraction) { fraction_ = fraction; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -27,6 +29,7 @@ class ProgressBar {
   bool enabled_;
   bool started_ = false;
   uint64_t first_done_ = 0;
+  double fraction_ = 0;
   Clock::time_point start_;
   Clock::time_point last_drawn_;
 };

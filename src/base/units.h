@@ -11,8 +11,8 @@ namespace moescope {
 // Throws Error(kBadInput) naming the text.
 uint64_t ParseBytes(std::string_view text);
 
-std::string FormatBytes(uint64_t bytes);     // "93.4 GB" style: powers of 1,000, as disks are sold
-std::string FormatCount(uint64_t count);     // "46,702,792,704"
-std::string FormatSeconds(double seconds);   // "41 s", "3 min 20 s", "2 h 05 min"
+std::string FormatBytes(uint64_t bytes);    // "93.4 GB" style: powers of 1,000, as disks are sold
+std::string FormatCount(uint64_t count);    // "46,702,792,704"
+std::string FormatSeconds(double seconds);  // "41 s", "3 min 20 s", "2 h 05 min"
 
 }  // namespace moescope

@@ -32,10 +32,11 @@ struct SweepPlan {
   double flops_per_row = 0;     // at the longest sequence, head included
 };
 // memory_bytes: what the sweep may allocate (weights that are mapped are not counted).
-// max_sequence: rows of the longest sequence. Throws Error(kResource) naming needed and available
+// max_sequence: rows of the longest sequence; extra_bytes_per_row: what the caller keeps for each
+// row of a wave. Throws Error(kResource) naming needed and available
 // bytes when not even one such sequence fits.
 SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int max_sequence,
-                    int n_threads);
+                    int n_threads, uint64_t extra_bytes_per_row = 0);
 
 struct SweepOptions {
   int64_t wave_rows = 0;  // capacity, from the plan

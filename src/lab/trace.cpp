@@ -1,0 +1,330 @@
+#include "lab/trace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+
+#include "base/cancellation.h"
+#include "base/error.h"
+#include "base/platform/memory.h"
+#include "base/progress.h"
+#include "engine/model/sweep.h"
+#include "lab/decision_collector.h"
+#include "store/run_writer.h"
+
+namespace moescope::lab {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// What of --memory the store may use: DuckDB needs a floor to sort and compress a part.
+uint64_t StoreBytes(uint64_t memory_bytes) {
+  return std::clamp<uint64_t>(memory_bytes / 4, uint64_t{32} << 20, uint64_t{1} << 30);
+}
+
+std::string_view BosName(text::BosPolicy bos) {
+  switch (bos) {
+    case text::BosPolicy::kDocument:
+      return "document";
+    case text::BosPolicy::kNone:
+      return "none";
+    case text::BosPolicy::kStream:
+      return "stream";
+  }
+  return "";
+}
+
+// "mixtral 16.0 M": from the content alone, so that moving or renaming a model changes no run.
+std::string ModelName(const files::ModelConfig& config) {
+  double parameters = static_cast<double>(files::CountParameters(config).total);
+  bool billions = parameters >= 1e9;
+  return fmt::format("{} {:.1f} {}", config.architecture, parameters / (billions ? 1e9 : 1e6),
+                     billions ? "B" : "M");
+}
+
+store::RunDescription Describe(const TraceOptions& options, const engine::Model& model,
+                               const text::Tokenizer& tokenizer, int chunk,
+                               const engine::KernelTable& kernels) {
+  const files::Checkpoint& checkpoint = model.checkpoint();
+  const files::ModelConfig& config = model.config();
+  auto stored_as = [&](files::TensorKind kind, int expert) {
+    return std::string(Name(checkpoint.tensor({kind, 0, expert}).dtype));
+  };
+  store::RunDescription run;
+  run.model_name = ModelName(config);
+  run.architecture = config.architecture;
+  run.model_identity = checkpoint.Identity();
+  run.expert_type = stored_as(files::TensorKind::kGateProj, 0);
+  run.router_type = stored_as(files::TensorKind::kRouter, -1);
+  run.n_layers = config.n_layers;
+  run.n_experts = config.n_experts;
+  run.experts_per_token = config.experts_per_token;
+  run.score_function = "softmax over chosen";
+  run.tokenizer_identity = tokenizer.Identity();
+  run.vocab_size = tokenizer.vocab_size();
+  run.bos = BosName(options.policy.bos);
+  run.chunk = chunk;
+  run.max_tokens = options.policy.max_tokens;
+  run.raw = options.raw;
+  for (const text::DataSpec& spec : options.data) {
+    run.datasets.push_back({spec.name, spec.unit_field, spec.text_template});
+  }
+  run.precision = "exact";
+  run.kernel_level = Name(kernels.level);
+  run.engine_version = MOESCOPE_VERSION;
+  run.has_logits = options.logits;
+  run.tokens_per_part = options.tokens_per_part;
+  return run;
+}
+
+// Text a person can read: the token's own bytes where they are UTF-8, <0x0A> otherwise.
+std::string DisplayText(const std::string& bytes) {
+  bool printable = !bytes.empty();
+  for (unsigned char byte : bytes) printable = printable && byte >= 0x20 && byte != 0x7f;
+  bool lone_byte = bytes.size() == 1 && static_cast<unsigned char>(bytes[0]) >= 0x80;
+  if (printable && !lone_byte) return bytes;
+  std::string text;
+  for (unsigned char byte : bytes) text += fmt::format("<0x{:02X}>", byte);
+  return text;
+}
+
+std::vector<store::VocabularyEntry> ListVocabulary(const text::Tokenizer& tokenizer) {
+  std::vector<store::VocabularyEntry> entries;
+  for (int id = 0; id < tokenizer.vocab_size(); ++id) {
+    std::string bytes = tokenizer.TokenBytes(id);
+    entries.push_back({bytes, DisplayText(bytes)});
+  }
+  return entries;
+}
+
+// One call of Trace: its parts in the order they are opened, and the wave being filled.
+class Tracer {
+ public:
+  Tracer(const TraceOptions& options, const text::ParquetOpener& open_parquet)
+      : options_(options),
+        pool_(options.n_threads),
+        kernels_(engine::SelectKernels()),
+        // Data and model are both opened before the output is touched, so that a wrong path costs
+        // nothing.
+        documents_(text::OpenDocuments(options.data, open_parquet)),
+        model_(engine::Model::Open(options.model, options.read_weights
+                                                      ? engine::Model::Residency::kRead
+                                                      : engine::Model::Residency::kMapped)) {
+    const files::ModelConfig& config = model_->config();
+    if (!model_->checkpoint().vocabulary()) {
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("no tokenizer: {}: expected a tokenizer.model beside the weights or a "
+                      "vocabulary in the GGUF file",
+                      options.model));
+    }
+    tokenizer_ = text::MakeSentencePieceTokenizer(model_->checkpoint().vocabulary());
+    if (tokenizer_->vocab_size() > config.vocab_size) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("tokenizer does not fit: {}: expected at most {} pieces, found {}",
+                              options.model, config.vocab_size, tokenizer_->vocab_size()));
+    }
+    chunk_ = options.policy.chunk > 0 ? options.policy.chunk : config.context;
+    if (chunk_ > config.context) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("--chunk: expected at most the model's context of {}, found {}",
+                              config.context, chunk_));
+    }
+    PlanMemory();
+  }
+
+  TraceSummary Run() {
+    if (!options_.output.empty()) {
+      store::RunDescription description =
+          Describe(options_, *model_, *tokenizer_, chunk_, kernels_);
+      writer_ = std::make_unique<store::RunWriter>(
+          options_.output, description, ListVocabulary(*tokenizer_), StoreBytes(memory_bytes_));
+      summary_.n_tokens_before = writer_->n_tokens();
+      if (writer_->complete()) {
+        summary_.was_complete = true;
+        return summary_;
+      }
+    }
+    sweep_ = std::make_unique<engine::Sweep>(
+        *model_, kernels_, pool_,
+        engine::SweepOptions{.wave_rows = summary_.wave_rows, .max_sequence = chunk_});
+    collector_ = std::make_unique<DecisionCollector>(model_->router(), model_->config().n_layers,
+                                                     summary_.wave_rows, options_.logits);
+    start_ = Clock::now();
+    ReadAll();
+    if (writer_) writer_->Finish();
+    summary_.seconds = SecondsSince(start_);
+    summary_.weight_bytes = model_->weights().bytes_acquired();
+    summary_.kernel_level = Name(kernels_.level);
+    return summary_;
+  }
+
+ private:
+  void PlanMemory() {
+    uint64_t available = AvailableMemoryBytes();
+    memory_bytes_ = options_.memory_bytes > 0 ? options_.memory_bytes : available / 2;
+    uint64_t store_bytes = options_.output.empty() ? 0 : StoreBytes(memory_bytes_);
+    uint64_t sweep_bytes = memory_bytes_ > store_bytes ? memory_bytes_ - store_bytes : 0;
+    uint64_t extra_bytes_per_row =
+        sizeof(store::TokenRecord) + DecisionCollector::BytesPerRow(model_->router(),
+                                                                    model_->config().n_layers,
+                                                                    options_.logits);
+    engine::SweepPlan plan = engine::PlanSweep(model_->config(), sweep_bytes, chunk_,
+                                               pool_.n_threads(), extra_bytes_per_row);
+    flops_per_row_ = plan.flops_per_row;
+    summary_.wave_rows = plan.wave_rows;
+    if (options_.wave_tokens > 0) {
+      summary_.wave_rows =
+          std::min(summary_.wave_rows, std::max<int64_t>(options_.wave_tokens, chunk_));
+    }
+  }
+
+  void ReadAll() {
+    text::SequencePolicy policy = options_.policy;
+    policy.chunk = chunk_;
+    text::SequenceReader reader(std::move(documents_), *tokenizer_, policy);
+    ProgressBar progress(options_.output.empty() ? "sweep" : "trace",
+                         static_cast<uint64_t>(policy.max_tokens), "tokens");
+    text::TokenisedDocument document;
+    while (reader.Next(document)) {
+      AddDocument(document, progress);
+      if (reader.bytes_total() > 0) {
+        progress.set_fraction(static_cast<double>(reader.bytes_read()) /
+                              static_cast<double>(reader.bytes_total()));
+      }
+    }
+    RunWave(progress);
+  }
+
+  void AddDocument(const text::TokenisedDocument& document, ProgressBar& progress) {
+    auto n_rows = static_cast<int64_t>(document.ids.size());
+    // A resumed run reads its text again but skips what is committed, whole sequences at a time.
+    bool is_new = next_token_ >= summary_.n_tokens_before;
+    if (is_new) {
+      documents_begun_.push_back({.document = document.document,
+                                  .dataset = document.dataset,
+                                  .source = document.source,
+                                  .unit = document.unit,
+                                  .n_bytes = document.n_bytes,
+                                  .first_token = next_token_,
+                                  .n_tokens = n_rows,
+                                  .hash = document.hash});
+    }
+    for (size_t i = 0; i < document.sequence_starts.size(); ++i) {
+      int64_t begin = document.sequence_starts[i];
+      bool is_last = i + 1 == document.sequence_starts.size();
+      int64_t end = is_last ? n_rows : document.sequence_starts[i + 1];
+      if (next_token_ >= summary_.n_tokens_before) {
+        if (wave_.n_rows() + end - begin > summary_.wave_rows) RunWave(progress);
+        AddSequence(document, begin, end);
+      }
+      next_token_ += end - begin;
+      ++next_sequence_;
+    }
+    if (is_new) ++DatasetOf(document.dataset).n_documents;
+  }
+
+  void AddSequence(const text::TokenisedDocument& document, int64_t begin, int64_t end) {
+    wave_.Add(next_sequence_, /*branch=*/0,
+              std::span(document.ids)
+                  .subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+    for (int64_t row = begin; row < end; ++row) {
+      auto i = static_cast<size_t>(row);
+      tokens_.push_back({.token = next_token_ + row - begin,
+                         .document = document.document,
+                         .sequence = next_sequence_,
+                         .position = static_cast<int32_t>(row - begin),
+                         .token_id = document.ids[i],
+                         .byte_start = document.byte_start[i],
+                         .byte_end = document.byte_end[i],
+                         .special = static_cast<uint8_t>(row == 0 && document.has_bos)});
+    }
+    size_t dataset = static_cast<size_t>(&DatasetOf(document.dataset) - summary_.datasets.data());
+    sequence_dataset_.push_back(dataset);
+  }
+
+  DatasetSummary& DatasetOf(const std::string& name) {
+    if (summary_.datasets.empty() || summary_.datasets.back().dataset != name) {
+      summary_.datasets.push_back({.dataset = name});
+    }
+    return summary_.datasets.back();
+  }
+
+  void RunWave(ProgressBar& progress) {
+    if (wave_.n_rows() == 0) return;
+    ThrowIfCancelled();
+    Clock::time_point start = Clock::now();
+    routing::Probe* probes[] = {collector_.get()};
+    // Without an output there is nothing to collect: the sweep alone, which tracing is held
+    // against.
+    sweep_->Run(wave_, std::span(probes, writer_ ? 1 : 0));
+    summary_.sweep_seconds += SecondsSince(start);
+    TakeLosses();
+    if (writer_) {
+      writer_->CommitWave(documents_begun_, tokens_, collector_->Routes(wave_.n_rows()));
+    }
+    summary_.n_tokens += wave_.n_rows();
+    summary_.flops += flops_per_row_ * static_cast<double>(wave_.n_rows());
+    ++summary_.n_waves;
+    progress.Update(static_cast<uint64_t>(summary_.n_tokens_before + summary_.n_tokens));
+    wave_.clear();
+    tokens_.clear();
+    documents_begun_.clear();
+    sequence_dataset_.clear();
+  }
+
+  void TakeLosses() {
+    std::span<const float> losses = sweep_->losses();
+    for (size_t sequence = 0; sequence < sequence_dataset_.size(); ++sequence) {
+      DatasetSummary& dataset = summary_.datasets[sequence_dataset_[sequence]];
+      int64_t end = wave_.sequence_begin[sequence + 1];
+      for (int64_t row = wave_.sequence_begin[sequence]; row < end; ++row) {
+        float loss = losses[static_cast<size_t>(row)];
+        tokens_[static_cast<size_t>(row)].loss = loss;
+        ++dataset.n_tokens;
+        if (std::isnan(loss)) continue;
+        ++dataset.n_predictions;
+        dataset.loss_sum += loss;
+      }
+    }
+  }
+
+  TraceOptions options_;
+  ThreadPool pool_;
+  const engine::KernelTable& kernels_;
+  std::unique_ptr<text::DocumentSource> documents_;
+  std::unique_ptr<engine::Model> model_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  int chunk_ = 0;
+  uint64_t memory_bytes_ = 0;
+  double flops_per_row_ = 0;
+
+  std::unique_ptr<store::RunWriter> writer_;
+  std::unique_ptr<engine::Sweep> sweep_;
+  std::unique_ptr<DecisionCollector> collector_;
+  Clock::time_point start_;
+  int64_t next_token_ = 0;  // global index of the next row met
+  int64_t next_sequence_ = 0;
+  TraceSummary summary_;
+
+  // The wave being filled.
+  engine::Wave wave_;
+  std::vector<store::TokenRecord> tokens_;
+  std::vector<store::DocumentRecord> documents_begun_;
+  std::vector<size_t> sequence_dataset_;  // index into summary_.datasets, a sequence an entry
+};
+
+}  // namespace
+
+TraceSummary Trace(const TraceOptions& options, const text::ParquetOpener& open_parquet) {
+  return Tracer(options, open_parquet).Run();
+}
+
+}  // namespace moescope::lab
