@@ -1,0 +1,40 @@
+// A figure's numbers as one table, printed three ways: aligned text with bars, CSV, JSON rows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "study/analysis/expert_shares.h"
+#include "study/analysis/perplexity.h"
+#include "study/analysis/repetition.h"
+#include "study/analysis/statement.h"
+#include "study/analysis/token_views.h"
+
+namespace moescope::study {
+
+// Empty: null in JSON, nothing in CSV, "-" on a terminal.
+using Cell = std::variant<std::monostate, int64_t, double, std::string>;
+
+// The rows as --json and --csv give them: fractions, full precision, one name a column.
+struct FigureTable {
+  std::string figure;  // "7", "table5", "perplexity"
+  std::vector<std::string> columns;
+  std::vector<std::vector<Cell>> rows;
+};
+
+FigureTable SharesFigure(const std::vector<ExpertShare>& shares);
+FigureTable RepetitionFigure(const std::vector<RepetitionCell>& cells);
+FigureTable PerplexityFigure(const std::vector<PerplexityRow>& rows);
+FigureTable ExpertTokensFigure(int layer, int expert, const std::vector<ExpertToken>& tokens);
+FigureTable TokenExpertsFigure(const std::vector<TokenExpert>& experts);
+
+// {"figure": ..., "rows": [{column: value}], "statement": {...}}, one line a row.
+std::string FigureJson(const FigureTable& table, const Statement& statement);
+// RFC 4180, with a header line.
+std::string FigureCsv(const FigureTable& table);
+// {"model": ..., ...}: the statement alone, as it stands in every JSON.
+std::string StatementJson(const Statement& statement);
+
+}  // namespace moescope::study
