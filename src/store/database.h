@@ -12,12 +12,16 @@
 
 namespace moescope::store {
 
-// A value of a result: null, integer, real, text, or bytes of a BLOB (as text).
+class RowSource;
+
+// A value of a result: null, integer, real, text, or bytes of a BLOB (as text). Booleans are 0 and
+// 1; dates, lists and other types come as the text DuckDB casts them to.
 using Value = std::variant<std::monostate, int64_t, double, std::string>;
 
 struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<Value>> rows;
+  bool truncated = false;  // the query had more rows than asked for
 };
 
 // Columns of one chunk of a streamed result, converted to the widths analyses use.
@@ -25,7 +29,8 @@ class Chunk {
  public:
   virtual ~Chunk() = default;
   virtual int64_t n_rows() const = 0;
-  // Column `i` as 64-bit integers or doubles; `nulls[r]` is set where null. Valid until the next chunk.
+  // A column as 64-bit integers or doubles, 0 where null. Valid until the next chunk, however many
+  // columns are asked for. Throws Error(kInternal) when the column has no such values.
   virtual std::span<const int64_t> Integers(int column) = 0;
   virtual std::span<const double> Reals(int column) = 0;
   virtual bool IsNull(int column, int64_t row) const = 0;
@@ -33,28 +38,42 @@ class Chunk {
 
 struct DatabaseOptions {
   uint64_t memory_bytes = uint64_t{1} << 30;
-  int n_threads = 0;          // 0: all cores
-  double timeout_seconds = 0; // 0: none; a query past it throws Error(kCancelled)
+  int n_threads = 0;           // 0: all cores
+  double timeout_seconds = 0;  // 0: none; a query past it throws Error(kCancelled)
 };
 
-// An in-process database. Not thread-safe.
+// An in-process database that never spills to disk and never loads an extension. Not thread-safe.
+// Queries end with Error(kCancelled) when the user interrupts or the time is over, and with
+// Error(kResource) when memory_bytes do not suffice.
 class Database {
  public:
   explicit Database(const DatabaseOptions& options);
   ~Database();
 
-  // Runs a statement of ours. Throws Error(kInternal) with DuckDB's message.
+  // Runs a statement of ours. Throws Error(kInternal) with DuckDB's message; kIo as the system
+  // says.
   void Execute(const std::string& sql);
   // Runs a query; throws Error(kBadInput) with DuckDB's message (a user's SQL is input).
-  Table Query(const std::string& sql);
+  // Rows past `max_rows` (0: none) are not fetched.
+  Table Query(const std::string& sql, int64_t max_rows = 0);
   // The same, chunk by chunk in row order, for large results.
   void Stream(const std::string& sql, FunctionRef<void(Chunk&)> on_chunk);
-  // From here on: no file outside the run, no settings, no extensions.
-  void LockDown();
+
+  // Makes `rows` readable as the table function NAME(), by one thread in order. `rows` must outlive
+  // the last statement that uses it.
+  void AddTableFunction(const std::string& name, RowSource& rows);
+
+  // From here on: single SELECT statements only, which read no file but `readable_files`; no
+  // settings, no extensions.
+  void LockDown(const std::vector<std::string>& readable_files = {});
+
+  struct State;
 
  private:
-  struct State;
   std::unique_ptr<State> state_;
 };
+
+// 'it''s': a string literal of SQL.
+std::string Quoted(std::string_view text);
 
 }  // namespace moescope::store

@@ -25,7 +25,10 @@ class Run {
 
   // A database with the views documents, tokens, routes (with a column `layer`), vocabulary and
   // assignments (token, layer, rank, expert, weight).
+  // Throws Error(kCorrupt) when a part cannot be read, kResource.
   std::unique_ptr<Database> OpenViews(const DatabaseOptions& options) const;
+  // The Parquet files behind the views, absolute: what Database::LockDown may leave readable.
+  std::vector<std::string> Files() const;
 
  private:
   RunDescription description_;
@@ -33,6 +36,7 @@ class Run {
   bool complete_ = false;
   int64_t n_tokens_ = 0;
   int64_t n_documents_ = 0;
+  std::vector<std::string> document_files_, token_files_, route_files_;  // absolute
 };
 
 struct VerifyResult {

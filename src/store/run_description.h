@@ -19,32 +19,45 @@ struct DatasetDescription {
 
 struct RunDescription {
   // model
-  std::string model_name;        // architecture and file or folder name, for people
+  std::string model_name;  // architecture and file or folder name, for people
   std::string architecture;
-  std::string model_identity;    // 16 hex digits
-  std::string expert_type;       // "BF16": storage type of the expert weights
+  std::string model_identity;  // 16 hex digits
+  std::string expert_type;     // "BF16": storage type of the expert weights
   std::string router_type;
-  int n_layers = 0;
+  int n_layers = 0;  // layers with routes
+  // Their numbers, increasing; empty: 0..n_layers-1. Imported runs and models with dense layers
+  // among the others leave some out.
+  std::vector<int> layers;
   int n_experts = 0;
   int experts_per_token = 0;
-  std::string score_function;    // "softmax over chosen"
+  std::string score_function;  // "softmax over chosen"
   // tokenizer, documents
   std::string tokenizer_identity;
   int vocab_size = 0;
-  std::string bos;               // "document", "none", "stream"
+  std::string bos;  // "document", "none", "stream"
   int chunk = 0;
-  int64_t max_tokens = 0;        // 0: all
+  int64_t max_tokens = 0;  // 0: all
   bool raw = false;
   std::vector<DatasetDescription> datasets;
   // arithmetic
-  std::string precision;         // "exact"
-  std::string kernel_level;      // "avx2"
+  std::string precision;     // "exact"
+  std::string kernel_level;  // "avx2"
   std::string engine_version;
   bool has_logits = false;
   bool has_losses = true;
   std::vector<std::string> interventions;
   // How tokens are cut into parts; a part holds whole documents.
   int64_t tokens_per_part = int64_t{1} << 20;
+
+  // The numbers of the layers with routes, in order: n_layers of them.
+  std::vector<int> LayerNumbers() const;
 };
+
+// Throws Error(kBadInput) naming the first field outside the limits of docs/trace-format.md.
+void CheckDescription(const RunDescription& description);
+// The description as the manifest gives it back: text that is not UTF-8 has U+FFFD in its place.
+RunDescription Normalised(RunDescription description);
+// "" when equal, else the first field that differs with both values: "precision: exact, not fast".
+std::string FirstDifference(const RunDescription& ours, const RunDescription& theirs);
 
 }  // namespace moescope::store

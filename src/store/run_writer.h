@@ -8,48 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "store/part_cutter.h"
 #include "store/run_description.h"
+#include "store/wave.h"
 
 namespace moescope::store {
 
-struct VocabularyEntry {
-  std::string bytes;  // as the token continues a text
-  std::string text;   // for display
-};
-
-// One document, known before its tokens are committed.
-struct DocumentRecord {
-  int64_t document = 0;
-  std::string dataset, source, unit;
-  uint64_t n_bytes = 0;
-  int64_t first_token = 0;  // global token index
-  int64_t n_tokens = 0;
-  uint64_t hash = 0;
-};
-
-struct TokenRecord {
-  int64_t token = 0;  // global index, consecutive over the run
-  int64_t document = 0;
-  int64_t sequence = 0;
-  int32_t position = 0;
-  int32_t token_id = 0;
-  uint32_t byte_start = 0;
-  uint32_t byte_end = 0;
-  float loss = 0;     // NaN: null
-  uint8_t special = 0;
-  uint8_t phase = 0;  // 0: prefill (a sweep)
-};
-
-// The decisions of one layer for all rows of a wave, in token order.
-struct LayerRoutes {
-  std::span<const int16_t> experts;  // [n_rows, K]; -1: dropped slot
-  std::span<const float> weights;    // [n_rows, K]
-  std::span<const float> margins;    // [n_rows]
-  std::span<const float> entropies;  // [n_rows]
-  std::span<const float> logits;     // [n_rows, E] or empty
-};
-
-// Not thread-safe. Parts may be compressed on a thread of the writer's own.
+// Not thread-safe. Parts are compressed on a thread of the writer's own.
 class RunWriter {
  public:
   // Creates `directory`, or resumes the unfinished run in it (a dead process's lock is taken over).
@@ -65,14 +30,18 @@ class RunWriter {
   bool complete() const;
   // Tokens and documents that earlier waves committed: the caller goes on after them.
   int64_t n_tokens() const;
-  int64_t n_documents_begun() const;  // documents with at least one committed token
+  int64_t n_documents_begun() const;  // documents given to CommitWave
 
-  // Commits one wave: durable when it returns. `documents` are those whose first token is in it.
-  // `routes` has one entry a layer. Throws Error(kIo); the run then stays as before the call.
+  // Commits one wave: durable when it returns. `documents` are those whose first token is in it
+  // (one without tokens: any wave before its successor's). Their numbers, first tokens and the
+  // token numbers continue those of earlier waves. `routes` has one entry a layer.
+  // Throws Error(kIo); the run then stays as before the call. An error of the thread that cuts
+  // parts is thrown by the next call; what was committed stays so.
   void CommitWave(std::span<const DocumentRecord> documents, std::span<const TokenRecord> tokens,
                   std::span<const LayerRoutes> routes);
 
-  // Cuts the last part, marks the run complete.
+  // Cuts the last part, marks the run complete. Throws as CommitWave, and Error(kBadInput) for a
+  // run without tokens. Requires: all tokens of all documents are committed.
   void Finish();
 
  private:

@@ -21,18 +21,19 @@ std::string ParentOf(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-[[noreturn]] void ThrowWriteError(int reason, const std::string& path, uint64_t needed) {
+}  // namespace
+
+void ThrowWriteError(int reason, const std::string& path, uint64_t needed) {
   if (reason != ENOSPC && reason != EDQUOT) ThrowErrno(reason, "write", path);
   struct statvfs disk = {};
   uint64_t free_bytes = 0;
   if (statvfs(ParentOf(path).c_str(), &disk) == 0) free_bytes = disk.f_bavail * disk.f_frsize;
-  throw Error(ErrorKind::kIo,
-              fmt::format("cannot write: {}: disk full: {} needed, {} free; free some space and run "
-                          "the same command again",
-                          path, FormatBytes(needed), FormatBytes(free_bytes)));
+  throw Error(
+      ErrorKind::kIo,
+      fmt::format("cannot write: {}: disk full: {} needed, {} free; free some space and run "
+                  "the same command again",
+                  path, FormatBytes(needed), FormatBytes(free_bytes)));
 }
-
-}  // namespace
 
 void WriteFully(int fd, ByteSpan bytes, const std::string& path) {
   size_t done = 0;

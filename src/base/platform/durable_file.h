@@ -34,6 +34,8 @@ class DurableFileWriter {
   uint64_t size_ = 0;
 };
 
+// Throws Error(kIo) for a failed write of `needed` bytes as ReplaceFile does.
+[[noreturn]] void ThrowWriteError(int errno_value, const std::string& path, uint64_t needed);
 // Appends to a descriptor until all is written. Throws Error(kIo) as ReplaceFile.
 void WriteFully(int fd, ByteSpan bytes, const std::string& path);
 // Makes a rename, creation or removal inside `directory` survive a power cut. Throws Error(kIo).
