@@ -5,7 +5,7 @@
 #   tools/setup.sh test    and to run the tests
 #   tools/setup.sh ci      and sanitizers, fuzzers, clang-format, clang-tidy
 # What is already right is left alone; a second run only looks (well under a second).
-set -euo pipefail
+set -eEuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 DUCKDB_VERSION=1.4.4
@@ -23,6 +23,7 @@ build_packages=(
 test_packages=(chromium)
 ci_packages=(clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16)
 
+trap 'echo "setup: failed at line $LINENO: $BASH_COMMAND" >&2' ERR
 fail() { echo "setup: $*" >&2; exit 1; }
 
 install_debian_packages() {
@@ -33,7 +34,7 @@ install_debian_packages() {
   local missing=() package
   local present
   present=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null |
-    sed -n 's/^ii //p' | tr '\n' ' ')"
+    sed -n 's/^ii *//p' | tr '\n' ' ' || true)"
   for package in "$@"; do
     [[ $present == *" $package "* ]] || missing+=("$package")
   done
