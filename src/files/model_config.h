@@ -39,17 +39,17 @@ struct ModelConfig {
 void CheckModelConfig(const ModelConfig& config, const std::string& origin);
 
 // Reads a Hugging Face config.json, old style (`rope_theta`, `torch_dtype`, no `head_dim`) and new
-// (`rope_parameters`, `dtype`). Throws Error(kCorrupt) for what is not JSON, kBadInput for a refused
-// value, kUnsupported for an architecture we do not run, naming it and the known ones.
+// (`rope_parameters`, `dtype`). Throws Error(kCorrupt) for what is not JSON, kBadInput for a
+// refused value, kUnsupported for an architecture we do not run, naming it and the known ones.
 ModelConfig ParseConfigJson(const std::string& text, const std::string& path);
 
 // Exact parameter counts. Source: routing-definitions of the Mixtral paper, arXiv 2401.04088.
 struct ParameterCounts {
   uint64_t total = 0;
-  uint64_t active = 0;      // per token: embeddings, head and K experts counted
+  uint64_t active = 0;  // per token: embeddings, head and K experts counted
   uint64_t one_expert = 0;
   uint64_t all_experts = 0;
-  uint64_t attention = 0;   // all layers
+  uint64_t attention = 0;  // all layers
   uint64_t router = 0;
   uint64_t norms = 0;
   uint64_t embeddings = 0;  // input and output

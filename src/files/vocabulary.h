@@ -10,7 +10,12 @@ namespace moescope::files {
 
 // Values as in sentencepiece_model.proto and GGUF tokenizer.ggml.token_type.
 enum class PieceType : uint8_t {
-  kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6,
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
 };
 
 struct Vocabulary {
@@ -21,7 +26,7 @@ struct Vocabulary {
   };
   std::vector<Piece> pieces;  // index = token id
   int unknown_id = 0;
-  int bos_id = 1;             // -1: none
+  int bos_id = 1;  // -1: none
   int eos_id = 2;
   bool add_space_prefix = true;
   bool remove_extra_whitespaces = false;
@@ -29,9 +34,18 @@ struct Vocabulary {
   std::string Identity() const;
 };
 
-// Parses the protobuf of a tokenizer.model: bounded (pieces' text
+// The byte that "<0x0A>" stands for; -1 for any other text.
+int ByteOfPiece(std::string_view text);
+
+// What every vocabulary fulfils, wherever it came from: finite scores, UTF-8, no empty or repeated
+// normal pieces, all 256 byte pieces or none, one unknown piece, ids in range.
+// Throws Error(kCorrupt) naming the piece.
+void CheckVocabulary(const Vocabulary& vocabulary, const std::string& path);
+
+// Parses the protobuf of a tokenizer.model: bounded (at most 2^22 pieces, their text
 // <= 64 MiB together); models other than BPE and normalisers other than identity are refused.
 // Throws Error(kCorrupt) with the offset, Error(kUnsupported).
+// Source: sentencepiece_model.proto of SentencePiece; protobuf wire format.
 Vocabulary ParseSentencePieceModel(std::string_view bytes, const std::string& path);
 
 }  // namespace moescope::files

@@ -1,0 +1,135 @@
+#include "files/checkpoint.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "base/error.h"
+#include "files/safetensors_checkpoint.h"
+
+namespace moescope::files {
+namespace {
+
+// 32 blocks of 4 KiB a file: any retraining changes all of them, and a disk delivers them at once.
+constexpr uint64_t kSampledBlocks = 32;
+constexpr uint64_t kSampledBlockBytes = 4096;
+
+bool StartsWith(const RandomAccessFile& file, std::string_view magic) {
+  if (file.size() < magic.size()) return false;
+  std::string begin(magic.size(), '\0');
+  file.Read(0, std::as_writable_bytes(std::span(begin)));
+  return begin == magic;
+}
+
+bool LooksLikePickle(const RandomAccessFile& file) {
+  return StartsWith(file, "PK\x03\x04") || StartsWith(file, "\x80\x02");
+}
+
+Checkpoint OpenNamedFile(const Folder& folder, const std::string& name) {
+  if (name == "model.safetensors.index.json") return OpenSafetensorsCheckpoint(folder, "");
+  if (name == "config.json") return OpenSafetensorsCheckpoint(folder, name);
+  std::shared_ptr<const RandomAccessFile> file = folder.Open(name);
+  if (std::string_view(name).ends_with(".safetensors")) {
+    return OpenSafetensorsCheckpoint(folder, name);
+  }
+  if (LooksLikePickle(*file)) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("cannot open checkpoint: {}: pickles can run any program and are not "
+                            "read; convert the model to safetensors (save_pretrained with "
+                            "safe_serialization=True)",
+                            file->path()));
+  }
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("cannot open checkpoint: {}: expected a GGUF file, a .safetensors file, or "
+                  "a folder with config.json",
+                  file->path()));
+}
+
+// One number out of everything that is added.
+class Hasher {
+ public:
+  Hasher() : state_(XXH3_createState()) { XXH3_64bits_reset(state_); }
+  ~Hasher() { XXH3_freeState(state_); }
+  Hasher(const Hasher&) = delete;
+  Hasher& operator=(const Hasher&) = delete;
+  void Add(ByteSpan bytes) { XXH3_64bits_update(state_, bytes.data(), bytes.size()); }
+  void AddRange(const RandomAccessFile& file, uint64_t begin, uint64_t end) {
+    std::vector<std::byte> buffer(std::min<uint64_t>(end - begin, uint64_t{1} << 20));
+    while (begin < end) {
+      std::span part(buffer.data(), std::min<uint64_t>(buffer.size(), end - begin));
+      file.Read(begin, part);
+      Add(part);
+      begin += part.size();
+    }
+  }
+  std::string Hex() const { return fmt::format("{:016x}", XXH3_64bits_digest(state_)); }
+
+ private:
+  XXH3_state_t* state_;
+};
+
+// The configuration in one line; doubles in the shortest form that reads back the same.
+std::string Canonical(const ModelConfig& c) {
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", c.architecture,
+                     c.model_dim, c.n_layers, c.n_heads, c.n_kv_heads, c.head_dim, c.ffn_dim,
+                     c.vocab_size, c.context, c.n_experts, c.experts_per_token, c.rms_eps,
+                     c.rope_theta, static_cast<int>(c.rope_layout), c.tied_embeddings, c.bos_id,
+                     c.eos_id);
+}
+
+}  // namespace
+
+std::string_view Name(TensorKind kind) {
+  constexpr std::array<std::string_view, 13> kNames = {
+      "token embedding",  "attention norm",   "attention query",  "attention key",
+      "attention value",  "attention output", "MoE norm",         "router",
+      "expert gate_proj", "expert up_proj",   "expert down_proj", "final norm",
+      "output head"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+Checkpoint Checkpoint::Open(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return Open(*OpenFolder(path), "");
+  OpenFile(path);  // says what is wrong with the path itself before its folder is looked at
+  std::filesystem::path whole(path);
+  std::string parent = whole.parent_path().string();
+  return Open(*OpenFolder(parent.empty() ? "." : parent), whole.filename().string());
+}
+
+Checkpoint Checkpoint::Open(const Folder& folder, const std::string& name) {
+  return name.empty() ? OpenSafetensorsCheckpoint(folder, "") : OpenNamedFile(folder, name);
+}
+
+const TensorLocation& Checkpoint::tensor(TensorId id) const {
+  auto at = tensors_.find(id);
+  MOESCOPE_CHECK(at != tensors_.end());
+  return at->second;
+}
+
+std::string Checkpoint::Identity() const {
+  Hasher hasher;
+  hasher.Add(AsBytes(Canonical(config_)));
+  for (const Handle& handle : handles_) {
+    const RandomAccessFile& file = *handle.file;
+    uint64_t size = file.size();
+    hasher.Add(std::as_bytes(std::span(&size, 1)));
+    hasher.AddRange(file, 0, handle.header_bytes);
+    uint64_t data_bytes = size - handle.header_bytes;
+    uint64_t block = std::min(kSampledBlockBytes, data_bytes);
+    for (uint64_t i = 0; i < kSampledBlocks; ++i) {
+      // Evenly spaced, the first and the last block included.
+      uint64_t step = (data_bytes - block) / (kSampledBlocks - 1);
+      uint64_t begin =
+          handle.header_bytes + (i + 1 == kSampledBlocks ? data_bytes - block : i * step);
+      hasher.AddRange(file, begin, begin + block);
+    }
+  }
+  return hasher.Hex();
+}
+
+}  // namespace moescope::files

@@ -1,0 +1,61 @@
+// A Mixtral of a few kilobytes, written byte by byte for tests and fuzz targets: what the readers
+// are shown before it is spoilt. It shares no code with the readers or the GGUF writer.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moescope::files {
+
+// Little-endian bytes appended one value at a time, remembering where each value began.
+class ByteWriter {
+ public:
+  template <typename T>
+  void Number(T value) {
+    Mark(sizeof(T));
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(T));
+  }
+  void Text(std::string_view text) {
+    Mark(text.size());
+    bytes_.append(text);
+  }
+  // Bytes that are no field: tensor data, padding.
+  void Raw(std::string_view bytes) { bytes_.append(bytes); }
+  const std::string& bytes() const { return bytes_; }
+  struct Field {
+    size_t offset;
+    size_t size;
+  };
+  const std::vector<Field>& fields() const { return fields_; }
+
+ private:
+  void Mark(size_t size) { fields_.push_back({bytes_.size(), size}); }
+  std::string bytes_;
+  std::vector<Field> fields_;
+};
+
+// 2 layers, 2 experts, top 1, model_dim 32, ffn_dim 32, 2 heads of 16, 1 kv head, vocabulary 261.
+std::string TinyConfigJson();
+// All tensors as BF16 in one file.
+std::string TinySafetensors();
+// SentencePiece BPE: <unk> <s> </s>, 256 bytes, "a", "b".
+std::string TinyTokenizerModel();
+// config.json, model.safetensors, tokenizer.model.
+std::map<std::string, std::string> TinyFolder();
+// The same in two shards with an index.
+std::map<std::string, std::string> TinyShardedFolder();
+
+// One tensor of a safetensors file under construction.
+struct TinyTensor {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape;
+  std::string bytes;
+};
+std::string WriteSafetensors(const std::vector<TinyTensor>& tensors);
+std::vector<TinyTensor> TinyTensors();
+
+}  // namespace moescope::files
