@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "store/run.h"
@@ -55,6 +56,8 @@ struct RowColumns {
   int64_t n_special = 0;              // rows left out
 
   int64_t n_rows() const { return static_cast<int64_t>(token_id.size()); }
+  // False for imported routes without token ids.
+  bool HasTokenIds(int dataset) const;
 };
 
 // Decisions of one layer, for the rows of a RowColumns.
@@ -73,11 +76,14 @@ class RowColumnsBuilder {
   void BeginSequence();
   void AddRow(int32_t token_id, int32_t position, bool special);
   RowColumns Finish();
+  void Reserve(int64_t n_tokens);
 
  private:
   int32_t IndexOfDataset(const std::string& name);
   int32_t IndexOfUnit(int32_t dataset, const std::string& name);
   RowColumns columns_;
+  std::unordered_map<std::string, int32_t> dataset_index_;
+  std::unordered_map<std::string, int32_t> unit_index_;
 };
 
 // Reads what all layers share; needs about 12 bytes a row. Tokens of a partial run beyond its last
@@ -91,8 +97,11 @@ RowColumns LoadRows(const store::Run& run, store::Database& database);
 LayerColumns LoadLayer(const store::Run& run, store::Database& database, const RowColumns& rows,
                        int layer);
 
-// "0,3", "all", or "" for the default: first, middle, last (0, 15, 31 of 32: middle is (L-1)/2).
-// Throws Error(kBadInput) naming the text.
-std::vector<int> ParseLayers(const std::string& text, int n_layers);
+// Layers the run has routes for, in increasing order (an imported run may lack some).
+std::vector<int> AvailableLayers(store::Database& database);
+
+// "0,3", "all", or "" for the default: first, middle, last of those available (0, 15, 31 of 32).
+// Throws Error(kBadInput) naming the text or the layer that is not there.
+std::vector<int> ParseLayers(const std::string& text, const std::vector<int>& available);
 
 }  // namespace moescope::study

@@ -1,0 +1,155 @@
+// RowColumns and LayerColumns from a run's views.
+#include <fmt/format.h>
+
+#include <limits>
+#include <unordered_map>
+
+#include "base/cancellation.h"
+#include "base/error.h"
+#include "study/analysis/route_columns.h"
+
+namespace moescope::study {
+namespace {
+
+struct DocumentNames {
+  std::string dataset, unit;
+};
+
+std::string TextOf(const store::Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text ? *text : std::string();
+}
+
+std::unordered_map<int64_t, DocumentNames> LoadDocuments(store::Database& database) {
+  std::unordered_map<int64_t, DocumentNames> documents;
+  const store::Table table = database.Query("SELECT document, dataset, unit FROM documents");
+  documents.reserve(table.rows.size());
+  for (const auto& row : table.rows) {
+    documents[std::get<int64_t>(row[0])] = {TextOf(row[1]), TextOf(row[2])};
+  }
+  return documents;
+}
+
+}  // namespace
+
+RowColumns LoadRows(const store::Run& run, store::Database& database) {
+  if (run.n_tokens() > std::numeric_limits<int32_t>::max()) {
+    throw Error(ErrorKind::kResource,
+                fmt::format("cannot analyse {}: {} tokens: at most 2^31 fit one analysis; trace "
+                            "the data sets as separate runs",
+                            run.directory(), run.n_tokens()));
+  }
+  const auto documents = LoadDocuments(database);
+  RowColumnsBuilder builder;
+  builder.Reserve(run.n_tokens());
+  int64_t next_token = 0, document = -1, sequence = -1;
+  const char* sql =
+      "SELECT token, document, sequence, coalesce(position, 0), coalesce(token_id, -1), "
+      "coalesce(special, 0) FROM tokens";
+  database.Stream(sql, [&](store::Chunk& chunk) {
+    ThrowIfCancelled();
+    const auto token_column = chunk.Integers(0), document_column = chunk.Integers(1),
+               sequence_column = chunk.Integers(2), position_column = chunk.Integers(3),
+               id_column = chunk.Integers(4), special_column = chunk.Integers(5);
+    for (int64_t row = 0; row < chunk.n_rows(); ++row) {
+      if (token_column[row] != next_token++) {
+        throw Error(ErrorKind::kCorrupt,
+                    fmt::format("cannot analyse {}/tokens: expected token {}, found {}; run "
+                                "'moescope verify' on it",
+                                run.directory(), next_token - 1, token_column[row]));
+      }
+      if (document_column[row] != document) {
+        document = document_column[row];
+        const auto names = documents.find(document);
+        if (names == documents.end()) {
+          throw Error(
+              ErrorKind::kCorrupt,
+              fmt::format("cannot analyse {}/documents: document {} of token {} is missing; "
+                          "run 'moescope verify' on it",
+                          run.directory(), document, token_column[row]));
+        }
+        builder.BeginDocument(document, names->second.dataset, names->second.unit);
+        sequence = -1;
+      }
+      if (sequence_column[row] != sequence) {
+        sequence = sequence_column[row];
+        builder.BeginSequence();
+      }
+      builder.AddRow(static_cast<int32_t>(id_column[row]),
+                     static_cast<int32_t>(position_column[row]), special_column[row] != 0);
+    }
+  });
+  RowColumns rows = builder.Finish();
+  for (DatasetInfo& dataset : rows.datasets) {
+    for (const auto& described : run.description().datasets) {
+      if (described.name == dataset.name) dataset.unit_by = described.unit_by;
+    }
+  }
+  return rows;
+}
+
+LayerColumns LoadLayer(const store::Run& run, store::Database& database, const RowColumns& rows,
+                       int layer) {
+  LayerColumns columns;
+  columns.layer = layer;
+  columns.n_experts = run.description().n_experts;
+  columns.experts_per_token = run.description().experts_per_token;
+  const int n_slots = columns.experts_per_token;
+  const int64_t n_tokens = rows.n_rows() + rows.n_special;
+  columns.experts.resize(static_cast<size_t>(rows.n_rows()) * n_slots);
+
+  std::string sql = "SELECT token";
+  for (int slot = 0; slot < n_slots; ++slot) sql += fmt::format(", coalesce(expert_{}, -1)", slot);
+  sql += fmt::format(" FROM routes WHERE layer = {}", layer);
+  int64_t n_found = 0;
+  std::vector<std::span<const int64_t>> slots(n_slots);
+  database.Stream(sql, [&](store::Chunk& chunk) {
+    ThrowIfCancelled();
+    const auto tokens = chunk.Integers(0);
+    for (int slot = 0; slot < n_slots; ++slot) slots[slot] = chunk.Integers(slot + 1);
+    for (int64_t r = 0; r < chunk.n_rows(); ++r) {
+      if (tokens[r] < 0 || tokens[r] >= n_tokens) {
+        throw Error(
+            ErrorKind::kCorrupt,
+            fmt::format("cannot analyse {}/routes/layer={:02}: token {} is not in tokens; run "
+                        "'moescope verify' on it",
+                        run.directory(), layer, tokens[r]));
+      }
+      ++n_found;
+      const int64_t row = rows.row_of_token.empty() ? tokens[r] : rows.row_of_token[tokens[r]];
+      if (row < 0) continue;
+      int16_t* experts = columns.experts.data() + row * n_slots;
+      for (int slot = 0; slot < n_slots; ++slot) {
+        const int64_t expert = slots[slot][r];
+        if (expert < -1 || expert >= columns.n_experts) {
+          throw Error(ErrorKind::kCorrupt,
+                      fmt::format("cannot analyse {}/routes/layer={:02}: expected an expert below "
+                                  "{}, found {} at token {}",
+                                  run.directory(), layer, columns.n_experts, expert, tokens[r]));
+        }
+        experts[slot] = static_cast<int16_t>(expert);
+      }
+    }
+  });
+  if (n_found == 0 && n_tokens > 0) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("{} has no routes of layer {}", run.directory(), layer));
+  }
+  if (n_found != n_tokens) {
+    throw Error(ErrorKind::kCorrupt,
+                fmt::format("cannot analyse {}/routes/layer={:02}: expected {} rows, found {}; run "
+                            "'moescope verify' on it",
+                            run.directory(), layer, n_tokens, n_found));
+  }
+  return columns;
+}
+
+std::vector<int> AvailableLayers(store::Database& database) {
+  std::vector<int> layers;
+  for (const auto& row : database.Query("SELECT DISTINCT layer FROM routes ORDER BY layer").rows) {
+    layers.push_back(static_cast<int>(std::get<int64_t>(row[0])));
+  }
+  return layers;
+}
+
+}  // namespace moescope::study
