@@ -1,0 +1,119 @@
+// Both directions of the question: which tokens go to an expert, and which experts see a token.
+import { h, replace } from "../dom.js";
+import { figureFrame, layerPicker, liveCommand } from "../figure.js";
+import { count, percent, visibleToken } from "../format.js";
+
+const tokenText = (page, id) => visibleToken(page.token_texts[id] ?? `token ${id}`);
+
+function bar(fraction) {
+  return h("td", { class: "bar" }, h("span", { style: `width:${(100 * Math.min(1, fraction)).toFixed(1)}%` }));
+}
+
+export function expertTokensFigure(page) {
+  const view = page.expert_tokens;
+  if (!view) return null;
+  let layer = view.layers[Math.floor(view.layers.length / 2)];
+  let expert = 0;
+  const body = h("div");
+  const [command, setCommand] = liveCommand(page.commands.expert_tokens);
+  const chips = Array.from({ length: page.run.n_experts }, (_, e) =>
+    h("button", { type: "button", class: "chip layer", onclick: () => { expert = e; draw(); } }, e));
+  function draw() {
+    chips.forEach((chip, e) => chip.setAttribute("aria-pressed", String(e === expert)));
+    setCommand({ layer, expert });
+    const rows = view.tokens[view.layers.indexOf(layer)][expert];
+    replace(body, h("table", { class: "numbers tokens", "data-layer": layer, "data-expert": expert },
+      h("thead", {}, h("tr", {}, ["token", "lift", "times sent here", "of its occurrences", ""].map((t) => h("th", {}, t)))),
+      h("tbody", {}, rows.map(([id, sent, share, lift]) => h("tr", {},
+        h("td", {}, h("code", { class: "piece" }, tokenText(page, id))), h("td", {}, lift.toFixed(1)),
+        h("td", {}, count(sent)), h("td", {}, percent(share, 0)), bar(share))))),
+      rows.length ? null : h("p", { class: "note" }, "No token is sent here often enough to say."));
+  }
+  draw();
+  return figureFrame({
+    id: "expert-tokens",
+    title: "What an expert sees",
+    lead: "The tokens most typical of one expert.",
+    controls: [
+      layerPicker({ layers: view.layers, chosen: [layer], several: false, label: "Layer", onChange: ([next]) => { layer = next; draw(); } }),
+      h("div", { class: "picker", role: "group", "aria-label": "Expert" }, h("span", { class: "label" }, "Expert"), chips),
+    ],
+    body,
+    howToRead: `Lift is how many times more often the token is sent here than a token picked at random; only tokens seen at least ${view.min_count} times are listed.`,
+    command,
+  });
+}
+
+function heatTable(page, view, entry) {
+  const [, seen, shares] = entry;
+  const E = page.run.n_experts;
+  const even = page.run.experts_per_token / E;
+  return [
+    h("p", { class: "note" }, `Seen ${count(seen)} times. Share of its occurrences in which each expert is among the chosen, in percent.`),
+    h("div", { class: "table-scroll" }, h("table", { class: "heat" },
+      h("thead", {}, h("tr", {}, h("th", {}, "layer"), Array.from({ length: E }, (_, e) => h("th", {}, e)))),
+      h("tbody", {}, view.layers.map((layer, i) => h("tr", {}, h("th", { scope: "row" }, layer),
+        Array.from({ length: E }, (_, e) => {
+          const share = shares[i * E + e] / 100;
+          return h("td", {
+            style: `--heat:${Math.min(1, share).toFixed(3)}`, class: share > 0.55 ? "strong" : null,
+            title: `layer ${layer}, expert ${e}: ${percent(share, 0)} (${percent(even, 0)} if even)`,
+          }, Math.round(100 * share));
+        })))))),
+  ];
+}
+
+// Text -> entry. Different tokens may look alike (bytes of a character): then the id tells them apart.
+function namedTokens(page, entries) {
+  const names = new Map();
+  for (const entry of entries) {
+    const text = tokenText(page, entry[0]);
+    names.set(names.has(text) ? `${text} #${entry[0]}` : text, entry);
+  }
+  return names;
+}
+
+// Tokens worth a first look: of the frequent ones, those whose expert is most decided in some layer.
+function suggestTokens(view, names) {
+  const decided = view.tokens.slice(0, 300).map(([, , shares], i) => ({ name: names[i], top: Math.max(...shares), i }));
+  return decided.sort((a, b) => b.top - a.top || a.i - b.i).slice(0, 10).map((t) => t.name);
+}
+
+export function tokenExpertsFigure(page) {
+  const view = page.token_experts;
+  if (!view || view.tokens.length === 0) return null;
+  const names = namedTokens(page, view.tokens);
+  const [command, setCommand] = liveCommand(page.commands.token_experts);
+  const result = h("div");
+  const input = h("input", { type: "search", list: "known-tokens", spellcheck: "false", autocomplete: "off", placeholder: "type a token" });
+  const show = (name) => {
+    const trimmed = name.trim().replace(/ /g, "␣");
+    const entry = names.get(trimmed) ?? names.get(`␣${trimmed}`);
+    if (!entry) {
+      const close = [...names.keys()].filter((n) => n.toLowerCase().includes(trimmed.toLowerCase())).slice(0, 12);
+      replace(result, h("p", { class: "note" }, close.length ? ["Not among the tokens kept on this page. Close: ", buttons(close)] : "Not among the tokens kept on this page."));
+      return;
+    }
+    setCommand({ token: `#${entry[0]}` });
+    replace(result, h("p", {}, h("code", { class: "piece big" }, tokenText(page, entry[0]))), heatTable(page, view, entry));
+  };
+  const buttons = (list) => list.map((name) =>
+    h("button", { type: "button", class: "chip token-chip", onclick: () => { input.value = name; show(name); } }, h("code", {}, name)));
+  input.addEventListener("input", () => { if (input.value) show(input.value); });
+  const suggestions = suggestTokens(view, [...names.keys()]);
+  input.value = suggestions[0];
+  show(suggestions[0]);
+  return figureFrame({
+    id: "token-experts",
+    title: "Which experts see a token",
+    lead: `The ${count(view.tokens.length)} most frequent tokens of the run, at every layer.`,
+    controls: [
+      h("label", { class: "select" }, h("span", { class: "label" }, "Token"), input),
+      h("datalist", { id: "known-tokens" }, [...names.keys()].map((name) => h("option", { value: name }))),
+      h("div", { class: "legend" }, buttons(suggestions)),
+    ],
+    body: result,
+    howToRead: `A row is a layer; a row adds up to K x 100 % = ${100 * page.run.experts_per_token} %. Dark cells in a row mean the token alone nearly decides the expert there.`,
+    command,
+  });
+}

@@ -1,0 +1,22 @@
+// The one JSON block of the page. Written by src/study/report/report_data.cpp; described in
+// docs/report.md.
+
+// Tables travel as {columns, rows} with rows as arrays; charts want objects.
+export function rowsOf(table) {
+  if (!table) return [];
+  const { columns, rows } = table;
+  return rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]])));
+}
+
+export function readPageData() {
+  const data = JSON.parse(document.getElementById("moescope-data").textContent);
+  const run = data.run;
+  return {
+    ...data,
+    datasets: run.datasets.map((d) => d.name),
+    layers: Array.from({ length: run.n_layers }, (_, layer) => layer),
+    shares: rowsOf(data.shares),
+    repetition: rowsOf(data.repetition),
+    perplexity: rowsOf(data.perplexity),
+  };
+}
