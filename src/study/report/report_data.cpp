@@ -1,0 +1,351 @@
+#include "study/report/report_data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/cancellation.h"
+#include "base/progress.h"
+#include "study/analysis/expert_shares.h"
+#include "study/analysis/findings.h"
+#include "study/analysis/perplexity.h"
+#include "study/analysis/repetition.h"
+#include "study/analysis/statement.h"
+#include "study/figures/figure_table.h"
+#include "study/figures/palette.h"
+#include "study/figures/routed_text.h"
+#include "study/report/model_limits.h"
+#include "study/report/text_samples.h"
+#include "study/report/token_counts.h"
+
+namespace moescope::study {
+namespace {
+
+using Json = nlohmann::json;
+
+// About 60 lines in one column: enough to see runs of a colour, short enough to read.
+constexpr int kTextSampleTokens = 320;
+
+// Six significant digits: more than a chart, a table or a reader can tell apart, half the bytes.
+Json Number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  if (value == 0) return 0;
+  const double scale =
+      std::pow(10.0, 5 - static_cast<int>(std::floor(std::log10(std::abs(value)))));
+  return std::round(value * scale) / scale;
+}
+
+struct CellToJson {
+  Json operator()(std::monostate) const { return nullptr; }
+  Json operator()(int64_t value) const { return value; }
+  Json operator()(double value) const { return Number(value); }
+  Json operator()(const std::string& value) const { return value; }
+};
+
+// The same columns as the figure's --json, rows as arrays.
+Json TableJson(const FigureTable& table) {
+  Json rows = Json::array();
+  for (const auto& row : table.rows) {
+    Json cells = Json::array();
+    for (const Cell& cell : row) cells.push_back(std::visit(CellToJson{}, cell));
+    rows.push_back(std::move(cells));
+  }
+  return {{"columns", table.columns}, {"rows", std::move(rows)}};
+}
+
+Json IntervalJson(const std::optional<Interval>& interval) {
+  if (!interval) return nullptr;
+  return {Number(interval->low), Number(interval->high)};
+}
+
+Json RunJson(const Statement& statement, const RowColumns& rows) {
+  const store::RunDescription& run = statement.description;
+  Json datasets = Json::array();
+  for (const DatasetInfo& dataset : rows.datasets) {
+    datasets.push_back({{"name", dataset.name},
+                        {"documents", dataset.documents.size()},
+                        {"units", dataset.units.size()},
+                        {"tokens", dataset.n_rows},
+                        {"unit_by", dataset.unit_by}});
+  }
+  return {{"model_name", run.model_name},
+          {"architecture", run.architecture},
+          {"model_identity", run.model_identity},
+          {"expert_type", run.expert_type},
+          {"router_type", run.router_type},
+          {"n_layers", run.n_layers},
+          {"n_experts", run.n_experts},
+          {"experts_per_token", run.experts_per_token},
+          {"score_function", run.score_function},
+          {"tokenizer_identity", run.tokenizer_identity},
+          {"vocab_size", run.vocab_size},
+          {"bos", run.bos},
+          {"chunk", run.chunk},
+          {"max_tokens", run.max_tokens},
+          {"raw", run.raw},
+          {"precision", run.precision},
+          {"kernel_level", run.kernel_level},
+          {"engine_version", run.engine_version},
+          {"interventions", run.interventions},
+          {"complete", statement.complete},
+          {"n_tokens", statement.tokens},
+          {"n_plain_tokens", statement.plain_tokens},
+          {"n_documents", statement.documents},
+          {"n_units", statement.units},
+          {"n_bootstrap", statement.bootstrap_samples},
+          {"seed", statement.seed},
+          {"datasets", std::move(datasets)}};
+}
+
+Json FindingsJson(const Findings& found) {
+  Json list = Json::array();
+  for (const Finding& finding : found.findings) {
+    list.push_back({{"sentence", finding.sentence},
+                    {"subject", finding.subject},
+                    {"layer", finding.layer},
+                    {"expert", finding.expert},
+                    {"value", Number(finding.value)},
+                    {"null_value", Number(finding.null_value)},
+                    {"null_name", finding.null_name},
+                    {"n", finding.n},
+                    {"n_units", finding.n_units},
+                    {"interval", IntervalJson(finding.interval)},
+                    {"why_no_interval", finding.why_no_interval},
+                    {"about_repetition", finding.kind == FindingKind::kRepetition}});
+  }
+  return {
+      {"list", std::move(list)}, {"rule", found.rule}, {"cells_searched", found.cells_searched}};
+}
+
+Json TextsJson(const std::vector<TextSample>& texts, const std::vector<int>& layers) {
+  Json samples = Json::array();
+  for (const TextSample& text : texts) {
+    Json weights = Json::array();
+    for (const std::vector<double>& layer : text.weights) {
+      Json rounded = Json::array();
+      for (double weight : layer) rounded.push_back(std::round(weight * 1000) / 1000);
+      weights.push_back(std::move(rounded));
+    }
+    samples.push_back({{"dataset", text.dataset},
+                       {"document", text.document},
+                       {"unit", text.unit},
+                       {"tokens", DisplayPieces(text.bytes)},
+                       {"experts", text.experts},
+                       {"weights", std::move(weights)}});
+  }
+  return {{"layers", layers}, {"samples", std::move(samples)}};
+}
+
+// What the two token views keep, sized so that a page of many layers and experts stays small.
+struct TokenViewLimits {
+  int64_t min_count = 10;  // occurrences before a lift means anything
+  int tokens_per_expert = 15;
+  int frequent_tokens = 1000;
+};
+
+TokenViewLimits ChooseTokenViewLimits(const RowColumns& rows, const store::RunDescription& run) {
+  const int cells = std::max(1, run.n_layers * run.n_experts);
+  return {.min_count = std::max<int64_t>(10, rows.n_rows() / 20000),
+          .tokens_per_expert = std::clamp(30000 / cells, 5, 15),
+          .frequent_tokens = std::clamp(150000 / cells, 100, 1500)};
+}
+
+// Gathers both token views layer by layer.
+class TokenViewBuilder {
+ public:
+  TokenViewBuilder(const RowColumns& rows, const store::RunDescription& run)
+      : limits_(ChooseTokenViewLimits(rows, run)), n_experts_(run.n_experts) {}
+
+  void Add(const TokenCounts& counts) {
+    if (layers_.empty()) {
+      frequent_ = FrequentTokens(counts.occurrences, limits_.frequent_tokens);
+      for (int32_t id : frequent_) {
+        seen_.push_back(counts.occurrences[static_cast<size_t>(id)]);
+        used_.insert(id);
+      }
+      shares_.resize(frequent_.size());
+    }
+    layers_.push_back(counts.layer);
+    AddTypical(counts);
+    for (size_t i = 0; i < frequent_.size(); ++i) AddShares(counts, i);
+  }
+
+  Json ExpertTokens() const {
+    return {{"layers", layers_}, {"min_count", limits_.min_count}, {"tokens", typical_}};
+  }
+  Json TokenExperts() const {
+    Json tokens = Json::array();
+    for (size_t i = 0; i < frequent_.size(); ++i)
+      tokens.push_back({frequent_[i], seen_[i], shares_[i]});
+    return {{"layers", layers_}, {"tokens", std::move(tokens)}};
+  }
+  const std::set<int32_t>& used_ids() const { return used_; }
+
+ private:
+  void AddTypical(const TokenCounts& counts) {
+    Json experts = Json::array();
+    for (int expert = 0; expert < n_experts_; ++expert) {
+      Json list = Json::array();
+      for (const TypicalToken& token :
+           TypicalTokens(counts, expert, limits_.min_count, limits_.tokens_per_expert)) {
+        list.push_back(
+            {token.token_id, token.count, Number(token.share_of_token), Number(token.lift)});
+        used_.insert(token.token_id);
+      }
+      experts.push_back(std::move(list));
+    }
+    typical_.push_back(std::move(experts));
+  }
+
+  void AddShares(const TokenCounts& counts, size_t index) {
+    const auto token = static_cast<size_t>(frequent_[index]);
+    for (int expert = 0; expert < n_experts_; ++expert) {
+      const size_t cell = token * static_cast<size_t>(n_experts_) + static_cast<size_t>(expert);
+      const double share =
+          static_cast<double>(counts.chosen[cell]) / static_cast<double>(counts.occurrences[token]);
+      shares_[index].push_back(static_cast<int>(std::lround(100 * share)));
+    }
+  }
+
+  TokenViewLimits limits_;
+  int n_experts_;
+  std::vector<int> layers_;
+  std::vector<int32_t> frequent_;
+  std::vector<int64_t> seen_;
+  std::vector<std::vector<int>> shares_;  // [frequent][layer * E + expert], percent
+  std::set<int32_t> used_;
+  Json typical_ = Json::array();
+};
+
+Json TokenTextsJson(store::Database& database, const std::set<int32_t>& ids) {
+  Json texts = Json::object();
+  if (ids.empty()) return texts;
+  const std::string sql = fmt::format(
+      "SELECT token_id, text FROM vocabulary WHERE token_id IN ({})", fmt::join(ids, ","));
+  for (const auto& row : database.Query(sql).rows) {
+    const auto* text = std::get_if<std::string>(&row[1]);
+    if (text != nullptr) texts[std::to_string(std::get<int64_t>(row[0]))] = *text;
+  }
+  return texts;
+}
+
+// One word of a shell command.
+std::string Quoted(const std::string& word) {
+  const bool plain = !word.empty() && word.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789_./-+,:=@%") == std::string::npos;
+  if (plain) return word;
+  std::string quoted = "'";
+  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+Json CommandsJson(const ReportOptions& options) {
+  const std::string run = Quoted(options.run_path);
+  const std::string layers = fmt::format("{}", fmt::join(options.layers, ","));
+  return {
+      {"figure7", fmt::format("moescope figure 7 {} --layers {}", run, layers)},
+      {"figure8", fmt::format("moescope figure 8 {} --layers {}", run, layers)},
+      {"figure10", fmt::format("moescope figure table5 {} --layers all --json", run)},
+      {"figure7_layer", fmt::format("moescope figure 7 {} --layers {{layer}}", run)},
+      {"table5_layer", fmt::format("moescope figure table5 {} --layers {{layer}}", run)},
+      {"table5", fmt::format("moescope figure table5 {} --layers {}", run, layers)},
+      {"perplexity", fmt::format("moescope figure perplexity {}", run)},
+      {"expert_tokens",
+       fmt::format("moescope figure expert-tokens {} --layer {{layer}} --expert {{expert}}", run)},
+      {"token_experts", fmt::format("moescope figure token-experts {} --token {{token}}", run)}};
+}
+
+Json ColoursJson() {
+  Json colours = Json::array();
+  for (const Colour& colour : kExpertColours) colours.push_back(HexColour(colour));
+  return colours;
+}
+
+Json LimitsJson(const ModelLimits& limits) {
+  Json paragraphs = Json::array();
+  for (const auto& [label, text] : limits.paragraphs)
+    paragraphs.push_back({{"label", label}, {"text", text}});
+  return {{"title", limits.title}, {"paragraphs", std::move(paragraphs)}};
+}
+
+std::string DefaultTitle(const store::RunDescription& run, size_t n_datasets) {
+  return fmt::format(
+      "How {} routes {}", run.model_name,
+      n_datasets == 1 ? std::string("its text") : fmt::format("{} kinds of text", n_datasets));
+}
+
+// The tables that grow layer by layer.
+struct LayerResults {
+  std::vector<ExpertShare> shares;
+  std::vector<RepetitionCell> repetition;
+};
+
+LayerResults AnalyseLayers(const store::Run& run, store::Database& database, const RowColumns& rows,
+                           const BootstrapOptions& bootstrap, TokenViewBuilder& views,
+                           ThreadPool& pool) {
+  const store::RunDescription& description = run.description();
+  SharesOptions share_options;
+  share_options.by_choice = true;
+  share_options.bootstrap = bootstrap;
+  RepetitionOptions repetition_options;
+  repetition_options.bootstrap = bootstrap;
+  LayerResults results;
+  ProgressBar progress("analysing", static_cast<uint64_t>(description.n_layers), "layers");
+  for (int layer = 0; layer < description.n_layers; ++layer) {
+    ThrowIfCancelled();
+    progress.Update(static_cast<uint64_t>(layer));
+    const LayerColumns columns = LoadLayer(run, database, rows, layer);
+    std::ranges::move(ComputeExpertShares(rows, columns, share_options, pool),
+                      std::back_inserter(results.shares));
+    std::ranges::move(ComputeRepetition(rows, columns, repetition_options, pool),
+                      std::back_inserter(results.repetition));
+    views.Add(CountTokens(rows, columns, description.vocab_size));
+  }
+  return results;
+}
+
+}  // namespace
+
+ReportData MakeReportData(const store::Run& run, const ReportOptions& options, ThreadPool& pool) {
+  const std::unique_ptr<store::Database> database = run.OpenViews({});
+  const RowColumns rows = LoadRows(run, *database);
+  const BootstrapOptions bootstrap{.n_samples = options.bootstrap_samples, .seed = options.seed};
+  const Statement statement = MakeStatement(run, rows, options.seed, options.bootstrap_samples);
+  TokenViewBuilder views(rows, run.description());
+  const LayerResults layers = AnalyseLayers(run, *database, rows, bootstrap, views, pool);
+  FindingsOptions findings_options;
+  findings_options.bootstrap = bootstrap;
+  std::vector<std::string> datasets;
+  for (const DatasetInfo& dataset : rows.datasets) datasets.push_back(dataset.name);
+  const std::vector<TextSample> texts =
+      LoadTextSamples(run, *database, datasets, options.layers, kTextSampleTokens);
+
+  ReportData report;
+  report.title =
+      options.title.empty() ? DefaultTitle(run.description(), rows.datasets.size()) : options.title;
+  const Json json = {
+      {"title", report.title},
+      {"run", RunJson(statement, rows)},
+      {"shown_layers", options.layers},
+      {"commands", CommandsJson(options)},
+      {"findings", FindingsJson(ComputeFindings(run, *database, rows, findings_options, pool))},
+      {"shares", TableJson(SharesFigure(layers.shares))},
+      {"repetition", TableJson(RepetitionFigure(layers.repetition))},
+      {"perplexity", TableJson(PerplexityFigure(PerplexityTable(run, *database, bootstrap, pool)))},
+      {"texts", TextsJson(texts, options.layers)},
+      {"expert_tokens", views.ExpertTokens()},
+      {"token_experts", views.TokenExperts()},
+      {"token_texts", TokenTextsJson(*database, views.used_ids())},
+      {"expert_colours", ColoursJson()},
+      {"limits", LimitsJson(LimitsOf(run.description()))},
+  };
+  report.json = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return report;
+}
+
+}  // namespace moescope::study
