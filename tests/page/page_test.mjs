@@ -1,0 +1,153 @@
+// A report of a small real run, opened in headless Chromium: no errors, no requests, and every mark of
+// the charts equals the --json of the figure's command.
+//   node page_test.mjs MOESCOPE MODEL
+// Exits 77 (skipped) without a browser.
+import { strict as assert } from "node:assert";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { Browser, findBrowser, kChartsDrawn } from "./browser.mjs";
+
+const [moescope, model] = process.argv.slice(2);
+const browserPath = findBrowser();
+if (!browserPath) {
+  console.log("skipped: no Chromium on the PATH (set CHROMIUM to its path)");
+  process.exit(77);
+}
+
+const kHostile = "</script><img src=x onerror=alert(1)><!--{{data}}";
+const folder = mkdtempSync(join(tmpdir(), "moescope-page-"));
+const run = join(folder, "run");
+const page = join(folder, "page.html");
+
+function moescopeOutput(...args) {
+  const { status, stdout, stderr } = spawnSync(moescope, args, { encoding: "utf8", maxBuffer: 1 << 28 });
+  assert.equal(status, 0, `moescope ${args.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+const figure = (...args) => JSON.parse(moescopeOutput("figure", ...args, "--json")).rows;
+
+function writeTexts() {
+  const documents = (make) => Array.from({ length: 12 }, (_, i) => JSON.stringify({ text: make(i) })).join("\n");
+  const prose = (i) => `The ${["river", "town", "winter"][i % 3]} was quiet when letter ${i} came. `.repeat(12);
+  const code = (i) => `def f_${i}(x):\n    if x > ${i}:\n        return x + ${i}\n    return self.value\n\n`.repeat(10);
+  writeFileSync(join(folder, "prose.jsonl"), documents(prose));
+  writeFileSync(join(folder, "code.jsonl"), documents(code));
+  writeFileSync(join(folder, "hostile.txt"), `${kHostile}\u2028 & "quotes' \\ <b>bold</b> \0 ∀x\n`.repeat(40));
+  return ["--data", `prose=${join(folder, "prose.jsonl")}`, "--data", `code=${join(folder, "code.jsonl")}`,
+    "--data", `<b>hostile</b>=${join(folder, "hostile.txt")}`];
+}
+
+// Marks of one chart as drawn: what the SVG element is bound to and where it stands.
+const marksOf = (browser, holder, role) => browser.evaluate(`
+  [...moescope.charts()[${JSON.stringify(holder)}].container().querySelectorAll('[aria-roledescription="${role}"]')]
+    .map((e) => ({ ...e.__data__.datum, height: e.__data__.height, x: e.__data__.x }))`);
+
+const near = (a, b, what) => assert.ok(Math.abs(a - b) <= 1e-5 * Math.max(1, Math.abs(b)), `${what}: drawn ${a}, --json ${b}`);
+
+async function checkShares(browser, layer, nDatasets, nExperts) {
+  const drawn = await marksOf(browser, `figure7-layer${layer}`, "bar");
+  const expected = figure("7", run, "--layers", String(layer)).filter((row) => row.choice === "either");
+  assert.equal(expected.length, nDatasets * nExperts);
+  assert.equal(drawn.length, expected.length, `bars of figure 7, layer ${layer}`);
+  const perShare = drawn.find((m) => m.share > 0.05);
+  for (const row of expected) {
+    const mark = drawn.find((m) => m.dataset === row.dataset && m.expert === row.expert);
+    assert.ok(mark, `no bar for ${row.dataset}, expert ${row.expert}`);
+    near(mark.share, row.share, `share of ${row.dataset}, layer ${layer}, expert ${row.expert}`);
+    assert.ok(Math.abs(mark.height - (row.share * perShare.height) / perShare.share) < 0.05, "a bar is as high as its share");
+  }
+}
+
+async function checkRepetition(browser, layer, nDatasets) {
+  const expected = figure("table5", run, "--layers", String(layer));
+  assert.equal(expected.length, nDatasets);
+  for (const measure of ["first_repeat", "any_overlap"]) {
+    const dots = await marksOf(browser, `table5-${measure}-layer${layer}`, "circle");
+    const nulls = await marksOf(browser, `table5-${measure}-layer${layer}`, "point");
+    assert.equal(dots.length, nDatasets);
+    for (const row of expected) {
+      const dot = dots.find((m) => m.dataset === row.dataset);
+      near(dot.value, row[measure], `${measure} of ${row.dataset}, layer ${layer}`);
+      for (const name of ["marginal", "shuffle", "token"]) {
+        const value = row[`${measure}_null_${name}`];
+        const mark = nulls.find((m) => m.dataset === row.dataset && m.key === name);
+        if (value === null) assert.equal(mark, undefined);
+        else near(mark.value, value, `${name} null of ${row.dataset}`);
+      }
+      for (const end of ["low", "high"]) {
+        const value = row[`${measure}_${end}`];
+        if (value === null) assert.equal(dot[end], null);
+        else near(dot[end], value, `${end} end of ${row.dataset}`);
+      }
+    }
+  }
+}
+
+async function checkPerplexity(browser) {
+  const expected = figure("perplexity", run);
+  const dots = await marksOf(browser, "perplexity", "circle");
+  assert.equal(dots.length, expected.length);
+  for (const row of expected) near(dots.find((m) => m.dataset === row.dataset).perplexity, row.perplexity, `perplexity of ${row.dataset}`);
+}
+
+// Switches do what they say, and what they hide comes back.
+async function checkSwitches(browser, nDatasets, nExperts) {
+  await browser.evaluate("document.querySelector('#figure-7 .legend .chip').click()");
+  await browser.until(`moescope.charts()["figure7-layer0"].container().querySelectorAll('[aria-roledescription="bar"]').length === ${(nDatasets - 1) * nExperts}`, 10);
+  assert.equal((await marksOf(browser, "figure7-layer0", "bar")).length, (nDatasets - 1) * nExperts);
+  await browser.evaluate("document.querySelector('#figure-7 .legend .chip').click()");
+  await browser.evaluate("document.querySelectorAll('#figure-7 .chip.layer')[1].click()");
+  assert.ok(await browser.until("moescope.charts()['figure7-layer1'] && moescope.settled()", 10), "layer 1 is drawn when chosen");
+  await checkShares(browser, 1, nDatasets, nExperts);
+  await browser.evaluate("document.querySelectorAll('#expert-tokens .picker')[1].querySelectorAll('.chip')[3].click()");
+  assert.equal(await browser.evaluate("document.querySelector('#expert-tokens table').dataset.expert"), "3");
+}
+
+async function checkHostileText(browser) {
+  assert.equal(await browser.evaluate("document.querySelectorAll('img, b b').length"), 0);
+  assert.equal(await browser.evaluate("document.querySelectorAll('script').length"), 2);
+  assert.ok(await browser.evaluate("document.querySelector('.summary').textContent.includes('<b>hostile</b>')"));
+  assert.ok(await browser.evaluate(`document.title === ${JSON.stringify(kHostile)}`));
+}
+
+async function main() {
+  moescopeOutput("trace", "-m", model, ...writeTexts(), "-o", run);
+  const { bytes } = JSON.parse(moescopeOutput("report", run, "-o", page, "--title", kHostile, "--json"));
+  assert.equal(readFileSync(page).length, bytes);
+  const browser = new Browser(browserPath);
+  try {
+    await browser.open(pathToFileURL(page).href);
+    const drawn = await browser.until(kChartsDrawn);
+    assert.deepEqual(browser.problems, [], "the console stays silent");
+    assert.ok(drawn, "charts draw within a minute");
+    const charts = await browser.evaluate("Object.keys(moescope.charts())");
+    assert.ok(charts.length >= 5, `at least five charts at load, found ${charts}`);
+    const { datasets, n_experts, shown } = await browser.evaluate(
+      "({ datasets: moescope.page.datasets.length, n_experts: moescope.page.run.n_experts, shown: moescope.page.shown_layers })");
+    assert.equal(datasets, 3);
+    for (const layer of shown) {
+      await checkShares(browser, layer, datasets, n_experts);
+      await checkRepetition(browser, layer, datasets);
+    }
+    await checkPerplexity(browser);
+    await checkHostileText(browser);
+    await checkSwitches(browser, datasets, n_experts);
+    assert.deepEqual(browser.problems, [], "the console stays silent");
+    const foreign = browser.requests.filter((url) => !url.startsWith("file://") && !url.startsWith("data:"));
+    assert.deepEqual(foreign, [], "no requests");
+    console.log(`${charts.length} charts, ${bytes} bytes: all marks equal --json`);
+  } finally {
+    await browser.close();
+  }
+}
+
+try {
+  await main();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
