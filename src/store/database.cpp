@@ -421,6 +421,20 @@ void PrepareQuery(Database::State& state, const std::string& sql, Prepared& prep
 }  // namespace
 
 Table Database::Query(const std::string& sql, int64_t max_rows) {
+  Table table;
+  auto add = [&](std::vector<Value>& row) {
+    table.truncated = max_rows > 0 && static_cast<int64_t>(table.rows.size()) == max_rows;
+    if (!table.truncated) table.rows.push_back(std::move(row));
+    return !table.truncated;
+  };
+  ForEachRow(
+      sql, [&](const std::vector<std::string>& columns) { table.columns = columns; }, add);
+  return table;
+}
+
+void Database::ForEachRow(const std::string& sql,
+                          FunctionRef<void(const std::vector<std::string>&)> on_columns,
+                          FunctionRef<bool(std::vector<Value>&)> on_row) {
   Prepared prepared;
   PrepareQuery(*state_, sql, prepared);
   Prepared with_text;
@@ -429,28 +443,25 @@ Table Database::Query(const std::string& sql, int64_t max_rows) {
     PrepareQuery(*state_, *rewritten, with_text);
     chosen = &with_text;
   }
-  Table table;
+  std::vector<std::string> columns;
   for (idx_t i = 0; i < duckdb_prepared_statement_column_count(prepared.statement); ++i) {
     const char* name = duckdb_prepared_statement_column_name(prepared.statement, i);
-    table.columns.emplace_back(name == nullptr ? "" : name);
+    columns.emplace_back(name == nullptr ? "" : name);
     duckdb_free(const_cast<char*>(name));
   }
-  auto add = [&](ResultChunk& chunk) {
+  on_columns(columns);
+  auto pass = [&](ResultChunk& chunk) {
     for (int64_t row = 0; row < chunk.n_rows(); ++row) {
-      if (max_rows > 0 && static_cast<int64_t>(table.rows.size()) == max_rows) {
-        table.truncated = true;
-        return false;
-      }
-      std::vector<Value>& values = table.rows.emplace_back();
-      values.reserve(table.columns.size());
-      for (size_t i = 0; i < table.columns.size(); ++i) {
+      std::vector<Value> values;
+      values.reserve(columns.size());
+      for (size_t i = 0; i < columns.size(); ++i) {
         values.push_back(chunk.view(static_cast<int>(i)).Get(row));
       }
+      if (!on_row(values)) return false;
     }
     return true;
   };
-  RunPrepared(*state_, *chosen, ErrorKind::kBadInput, add);
-  return table;
+  RunPrepared(*state_, *chosen, ErrorKind::kBadInput, pass);
 }
 
 void Database::Stream(const std::string& sql, FunctionRef<void(Chunk&)> on_chunk) {

@@ -56,6 +56,11 @@ class Database {
   // Runs a query; throws Error(kBadInput) with DuckDB's message (a user's SQL is input).
   // Rows past `max_rows` (0: none) are not fetched.
   Table Query(const std::string& sql, int64_t max_rows = 0);
+  // The same row by row, for results of any size: first the names of the columns, then each row
+  // until `on_row` returns false.
+  void ForEachRow(const std::string& sql,
+                  FunctionRef<void(const std::vector<std::string>&)> on_columns,
+                  FunctionRef<bool(std::vector<Value>&)> on_row);
   // The same, chunk by chunk in row order, for large results.
   void Stream(const std::string& sql, FunctionRef<void(Chunk&)> on_chunk);
 

@@ -35,6 +35,60 @@ std::string AssignmentsView(int experts_per_token) {
   return sql;
 }
 
+// "expert_0 = x OR expert_1 = x", and the weight that goes with the one that is.
+std::string AnySlotIs(int experts_per_token, const std::string& expert) {
+  std::string sql;
+  for (int rank = 0; rank < experts_per_token; ++rank) {
+    sql += fmt::format("{}expert_{} = {}", rank == 0 ? "" : " OR ", rank, expert);
+  }
+  return sql;
+}
+std::string WeightOf(int experts_per_token, const std::string& expert) {
+  std::string sql = "CASE";
+  for (int rank = 0; rank < experts_per_token; ++rank) {
+    sql += fmt::format(" WHEN expert_{0} = {1} THEN weight_{0}", rank, expert);
+  }
+  return sql + " END";
+}
+
+// expert_tokens(layer, expert): which tokens go to an expert. One scan of one layer.
+std::string ExpertTokensMacro(int k) {
+  return fmt::format(
+      "CREATE MACRO expert_tokens(in_layer, in_expert) AS TABLE "
+      "WITH seen AS (SELECT token_id, count(*) AS n, avg({}) AS mean_weight FROM "
+      "(SELECT * FROM routes WHERE layer = in_layer AND ({})) JOIN tokens USING (token) "
+      "GROUP BY token_id), "
+      "everywhere AS (SELECT token_id, count(*) AS occurrences FROM tokens GROUP BY token_id) "
+      "SELECT token_id, text, n, occurrences, n / occurrences AS share, mean_weight FROM seen "
+      "JOIN everywhere USING (token_id) LEFT JOIN vocabulary USING (token_id) "
+      "ORDER BY n DESC, token_id",
+      WeightOf(k, "in_expert"), AnySlotIs(k, "in_expert"));
+}
+
+// token_experts(token_id): which experts saw a token, over all its occurrences. The choices are
+// counted before they are unrolled, so routes are scanned once.
+std::string TokenExpertsMacro(int k) {
+  std::string experts, weights, arms;
+  for (int rank = 0; rank < k; ++rank) {
+    experts += fmt::format(", expert_{}", rank);
+    weights += fmt::format(", sum(weight_{0}) AS sum_{0}", rank);
+    arms += fmt::format(
+        "{1}SELECT layer, expert_{0} AS expert, {2} AS first, n, sum_{0} AS weights "
+        "FROM choices WHERE expert_{0} IS NOT NULL",
+        rank, rank == 0 ? "" : " UNION ALL ", rank == 0 ? "n" : "0");
+  }
+  return fmt::format(
+      "CREATE MACRO token_experts(in_token_id) AS TABLE "
+      "WITH choices AS MATERIALIZED (SELECT layer{0}, count(*) AS n{1} FROM routes "
+      "SEMI JOIN (SELECT token FROM tokens WHERE token_id = in_token_id) USING (token) "
+      "GROUP BY layer{0}) "
+      "SELECT layer, expert, sum(n)::BIGINT AS n, sum(first)::BIGINT AS n_first, "
+      "sum(n) / (SELECT count(*) FROM tokens WHERE token_id = in_token_id) AS share, "
+      "sum(weights) / sum(n) AS mean_weight FROM ({2}) GROUP BY layer, expert "
+      "ORDER BY layer, n DESC, expert",
+      experts, weights, arms);
+}
+
 }  // namespace
 
 Run Run::Open(const std::string& directory) {
@@ -77,6 +131,8 @@ std::unique_ptr<Database> Run::OpenViews(const DatabaseOptions& options) const {
     view("vocabulary", fmt::format("SELECT * FROM read_parquet({})",
                                    Quoted(Absolute(directory_, kVocabularyPath))));
     view("assignments", AssignmentsView(description_.experts_per_token));
+    database->Execute(ExpertTokensMacro(description_.experts_per_token));
+    database->Execute(TokenExpertsMacro(description_.experts_per_token));
   } catch (const Error& error) {
     throw Error(ErrorKind::kCorrupt,
                 fmt::format("cannot open run: {}: expected readable parts, found: {}; 'moescope "

@@ -24,7 +24,8 @@ class Run {
   int64_t n_documents() const { return n_documents_; }
 
   // A database with the views documents, tokens, routes (with a column `layer`), vocabulary and
-  // assignments (token, layer, rank, expert, weight).
+  // assignments (token, layer, rank, expert, weight); and two table macros, expert_tokens(layer,
+  // expert) and token_experts(token_id), described in docs/trace-format.md.
   // Throws Error(kCorrupt) when a part cannot be read, kResource.
   std::unique_ptr<Database> OpenViews(const DatabaseOptions& options) const;
   // The Parquet files behind the views, absolute: what Database::LockDown may leave readable.
@@ -42,6 +43,7 @@ class Run {
 struct VerifyResult {
   int64_t n_files = 0;
   uint64_t n_bytes = 0;
+  bool complete = false;              // the run was finished
   std::vector<std::string> problems;  // one line a damaged, missing or unexpected file
 };
 // Re-hashes every file the manifest names.

@@ -63,6 +63,7 @@ VerifyResult VerifyRun(const std::string& directory) {
     return result;
   }
   ++result.n_files;
+  result.complete = manifest.complete;
   result.n_bytes += fs::file_size(fs::path(directory) / kManifestName);
   std::set<std::string> named;
   auto verify = [&](const FileEntry& file) {

@@ -8,7 +8,10 @@
 namespace moescope::cli {
 
 std::span<const Command> Commands() {
-  static const std::vector<Command> commands = {};
+  static const std::vector<Command> commands = {
+      {"query", "Ask a run a question in SQL", AddQuery},
+      {"verify", "Check every byte of a run against its manifest", AddVerify},
+  };
   return commands;
 }
 
