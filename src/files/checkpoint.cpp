@@ -8,6 +8,8 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "files/gguf.h"
+#include "files/gguf_checkpoint.h"
 #include "files/safetensors_checkpoint.h"
 
 namespace moescope::files {
@@ -35,6 +37,9 @@ Checkpoint OpenNamedFile(const Folder& folder, const std::string& name) {
   if (std::string_view(name).ends_with(".safetensors")) {
     return OpenSafetensorsCheckpoint(folder, name);
   }
+  if (StartsWith(*file, kGgufMagic) || std::string_view(name).ends_with(".gguf")) {
+    return OpenGgufCheckpoint(std::move(file));
+  }
   if (LooksLikePickle(*file)) {
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("cannot open checkpoint: {}: pickles can run any program and are not "
@@ -47,6 +52,21 @@ Checkpoint OpenNamedFile(const Folder& folder, const std::string& name) {
       fmt::format("cannot open checkpoint: {}: expected a GGUF file, a .safetensors file, or "
                   "a folder with config.json",
                   file->path()));
+}
+
+// A folder without config.json may still hold a model: one GGUF file.
+Checkpoint OpenWholeFolder(const Folder& folder) {
+  std::vector<std::string> found;
+  for (const std::string& name : folder.names()) {
+    if (std::string_view(name).ends_with(".gguf")) found.push_back(name);
+  }
+  if (folder.Has("config.json") || found.empty()) return OpenSafetensorsCheckpoint(folder, "");
+  if (found.size() == 1) return OpenNamedFile(folder, found[0]);
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("cannot open checkpoint: {}: expected one model, found {} GGUF files such as "
+                  "{}; name one of them",
+                  folder.path(), found.size(), found[0]));
 }
 
 // One number out of everything that is added.
@@ -102,7 +122,7 @@ Checkpoint Checkpoint::Open(const std::string& path) {
 }
 
 Checkpoint Checkpoint::Open(const Folder& folder, const std::string& name) {
-  return name.empty() ? OpenSafetensorsCheckpoint(folder, "") : OpenNamedFile(folder, name);
+  return name.empty() ? OpenWholeFolder(folder) : OpenNamedFile(folder, name);
 }
 
 const TensorLocation& Checkpoint::tensor(TensorId id) const {

@@ -126,6 +126,150 @@ std::string TinyTokenizerModel() {
   return model;
 }
 
+namespace {
+
+void GgufText(ByteWriter& out, std::string_view text) {
+  out.Number(static_cast<uint64_t>(text.size()));
+  out.Text(text);
+}
+template <typename T>
+void GgufKey(ByteWriter& out, std::string_view key, uint32_t type, T value) {
+  GgufText(out, key);
+  out.Number(type);
+  out.Number(value);
+}
+void GgufTextKey(ByteWriter& out, std::string_view key, std::string_view value) {
+  GgufText(out, key);
+  out.Number(uint32_t{8});
+  GgufText(out, value);
+}
+void GgufArrayKey(ByteWriter& out, std::string_view key, uint32_t type, uint64_t count) {
+  GgufText(out, key);
+  out.Number(uint32_t{9});
+  out.Number(type);
+  out.Number(count);
+}
+
+std::string Concatenated(const std::vector<TinyTensor>& tensors, const std::string& part) {
+  std::string bytes;
+  for (const TinyTensor& tensor : tensors) {
+    if (tensor.name.find(part) != std::string::npos) bytes += tensor.bytes;
+  }
+  return bytes;
+}
+
+// Rows of each head from halves (d, d + 8) to pairs (2d, 2d + 1).
+std::string InterleavedRows(const std::string& bytes, size_t n_heads) {
+  constexpr size_t kHeadDim = 16, kRowBytes = 64;
+  std::string out;
+  for (size_t head = 0; head < n_heads; ++head) {
+    for (size_t d = 0; d < kHeadDim; ++d) {
+      size_t source = head * kHeadDim + (d % 2) * kHeadDim / 2 + d / 2;
+      out += bytes.substr(source * kRowBytes, kRowBytes);
+    }
+  }
+  return out;
+}
+
+// The tensors under GGUF's names, shapes fastest dimension first.
+std::vector<TinyTensor> TinyGgufTensors() {
+  std::vector<TinyTensor> source = TinyTensors();
+  auto find = [&](const std::string& part) { return Concatenated(source, part); };
+  std::vector<TinyTensor> tensors = {
+      {"token_embd.weight", "BF16", {32, 261}, find("embed_tokens")}};
+  for (int layer = 0; layer < 2; ++layer) {
+    std::string from = fmt::format("layers.{}.", layer);
+    std::string to = fmt::format("blk.{}.", layer);
+    auto add = [&](const char* name, std::vector<int64_t> shape, std::string bytes) {
+      tensors.push_back({to + name + ".weight", "BF16", std::move(shape), std::move(bytes)});
+    };
+    auto experts = [&](int w) {
+      return find(fmt::format("{}block_sparse_moe.experts.0.w{}", from, w)) +
+             find(fmt::format("{}block_sparse_moe.experts.1.w{}", from, w));
+    };
+    add("attn_norm", {32}, find(from + "input_layernorm"));
+    add("ffn_norm", {32}, find(from + "post_attention"));
+    add("attn_q", {32, 32}, InterleavedRows(find(from + "self_attn.q_proj"), 2));
+    add("attn_k", {32, 16}, InterleavedRows(find(from + "self_attn.k_proj"), 1));
+    add("attn_v", {32, 16}, find(from + "self_attn.v_proj"));
+    add("attn_output", {32, 32}, find(from + "self_attn.o_proj"));
+    add("ffn_gate_inp", {32, 2}, find(from + "block_sparse_moe.gate"));
+    add("ffn_gate_exps", {32, 32, 2}, experts(1));
+    add("ffn_down_exps", {32, 32, 2}, experts(2));
+    add("ffn_up_exps", {32, 32, 2}, experts(3));
+  }
+  tensors.push_back({"output_norm.weight", "BF16", {32}, find("model.norm")});
+  tensors.push_back({"output.weight", "BF16", {32, 261}, find("lm_head")});
+  return tensors;
+}
+
+void TinyGgufKeys(ByteWriter& out) {
+  GgufTextKey(out, "general.architecture", "llama");
+  GgufKey(out, "general.alignment", 4, uint32_t{32});
+  const std::pair<const char*, uint32_t> numbers[] = {{"vocab_size", 261},
+                                                      {"block_count", 2},
+                                                      {"context_length", 64},
+                                                      {"embedding_length", 32},
+                                                      {"feed_forward_length", 32},
+                                                      {"attention.head_count", 2},
+                                                      {"attention.head_count_kv", 1},
+                                                      {"rope.dimension_count", 16},
+                                                      {"expert_count", 2},
+                                                      {"expert_used_count", 1}};
+  for (const auto& [key, value] : numbers) {
+    GgufKey(out, std::string("llama.") + key, 4, value);
+  }
+  GgufKey(out, "llama.attention.layer_norm_rms_epsilon", 6, 1e-5f);
+  GgufKey(out, "llama.rope.freq_base", 6, 10000.0f);
+  GgufTextKey(out, "tokenizer.ggml.model", "llama");
+  GgufArrayKey(out, "tokenizer.ggml.tokens", 8, 261);
+  GgufText(out, "<unk>");
+  GgufText(out, "<s>");
+  GgufText(out, "</s>");
+  for (int byte = 0; byte < 256; ++byte) GgufText(out, fmt::format("<0x{:02X}>", byte));
+  GgufText(out, "a");
+  GgufText(out, "b");
+  GgufArrayKey(out, "tokenizer.ggml.scores", 6, 261);
+  for (int id = 0; id < 261; ++id) out.Number(id == 260 ? -1.0f : 0.0f);
+  GgufArrayKey(out, "tokenizer.ggml.token_type", 5, 261);
+  for (int id = 0; id < 261; ++id) {
+    out.Number(id == 0 ? int32_t{2} : id < 3 ? int32_t{3} : id < 259 ? int32_t{6} : int32_t{1});
+  }
+  GgufKey(out, "tokenizer.ggml.bos_token_id", 4, uint32_t{1});
+  GgufKey(out, "tokenizer.ggml.eos_token_id", 4, uint32_t{2});
+  GgufKey(out, "tokenizer.ggml.unknown_token_id", 4, uint32_t{0});
+  GgufKey(out, "tokenizer.ggml.add_space_prefix", 7, uint8_t{1});
+}
+
+}  // namespace
+
+ByteWriter TinyGguf() {
+  constexpr uint64_t kAlignment = 32, kBf16 = 30, kNKeys = 22;
+  std::vector<TinyTensor> tensors = TinyGgufTensors();
+  ByteWriter out;
+  out.Text("GGUF");
+  out.Number(uint32_t{3});
+  out.Number(static_cast<uint64_t>(tensors.size()));
+  out.Number(kNKeys);
+  TinyGgufKeys(out);
+  auto padding = [](uint64_t n) { return (kAlignment - n % kAlignment) % kAlignment; };
+  uint64_t offset = 0;
+  for (const TinyTensor& tensor : tensors) {
+    GgufText(out, tensor.name);
+    out.Number(static_cast<uint32_t>(tensor.shape.size()));
+    for (int64_t dimension : tensor.shape) out.Number(static_cast<uint64_t>(dimension));
+    out.Number(static_cast<uint32_t>(kBf16));
+    out.Number(offset);
+    offset += tensor.bytes.size() + padding(tensor.bytes.size());
+  }
+  out.Raw(std::string(padding(out.bytes().size()), '\0'));
+  for (const TinyTensor& tensor : tensors) {
+    out.Raw(tensor.bytes);
+    out.Raw(std::string(padding(tensor.bytes.size()), '\0'));
+  }
+  return out;
+}
+
 std::map<std::string, std::string> TinyFolder() {
   return {{"config.json", TinyConfigJson()},
           {"model.safetensors", TinySafetensors()},

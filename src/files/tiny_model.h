@@ -48,6 +48,10 @@ std::map<std::string, std::string> TinyFolder();
 // The same in two shards with an index.
 std::map<std::string, std::string> TinyShardedFolder();
 
+// The same model as GGUF v3 with BF16 tensors, q and k rows interleaved, and where its header
+// fields lie (tensor data is no field).
+ByteWriter TinyGguf();
+
 // One tensor of a safetensors file under construction.
 struct TinyTensor {
   std::string name;
