@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/bytes.h"
+
 namespace moescope {
 
 uint64_t TotalMemoryBytes();
@@ -10,5 +12,8 @@ uint64_t TotalMemoryBytes();
 uint64_t AvailableMemoryBytes();
 // Peak resident set of this process so far (anonymous plus resident mapped pages).
 uint64_t PeakResidentBytes();
+
+// Tells the system that mapped bytes will be read soon. A hint: never fails.
+void PrefetchMapped(ByteSpan bytes);
 
 }  // namespace moescope

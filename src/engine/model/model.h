@@ -33,4 +33,17 @@ class Model {
   std::unique_ptr<WeightStore> weights_;
 };
 
+// The weights of one layer, each acquired once. Norms and router are small and used by every row,
+// so they are float32 here; the rest stays as stored.
+struct LayerWeights {
+  struct Expert {
+    WeightMatrix gate_proj, up_proj;  // [ffn_dim, model_dim]
+    WeightMatrix down_proj;           // [model_dim, ffn_dim]
+  };
+  WeightMatrix query, key, value, attention_output;
+  std::vector<Expert> experts;
+  std::vector<float> attention_norm, moe_norm;  // [model_dim]
+  std::vector<float> router;                    // [n_experts, model_dim]
+};
+
 }  // namespace moescope::engine

@@ -26,10 +26,10 @@ struct Wave {
 
 // What a wave of so many rows costs, and the largest one that fits.
 struct SweepPlan {
-  uint64_t bytes_per_row = 0;   // residual, slots, router logits, ...
-  uint64_t fixed_bytes = 0;     // scratch of the workers, one layer's K/V and micro-batches
-  int64_t wave_rows = 0;        // rows a wave may have
-  double flops_per_row = 0;     // at the longest sequence, head included
+  uint64_t bytes_per_row = 0;  // residual, slots, router logits, ...
+  uint64_t fixed_bytes = 0;    // scratch of the workers, one layer's K/V and micro-batches
+  int64_t wave_rows = 0;       // rows a wave may have
+  double flops_per_row = 0;    // at the longest sequence, head included
 };
 // memory_bytes: what the sweep may allocate (weights that are mapped are not counted).
 // max_sequence: rows of the longest sequence; extra_bytes_per_row: what the caller keeps for each
@@ -41,22 +41,29 @@ SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int
 struct SweepOptions {
   int64_t wave_rows = 0;  // capacity, from the plan
   int max_sequence = 0;
-  bool losses = true;     // run the head on all rows
+  bool losses = true;         // run the head on all rows
+  int experts_per_token = 0;  // other than the model's own; 0: the model's
 };
 
 // Owns the buffers of a wave (allocated once). One thread calls it; it spreads work on the pool.
 class Sweep {
  public:
+  // Throws Error(kResource) when the buffers cannot be allocated.
   Sweep(const Model& model, const KernelTable& kernels, ThreadPool& pool,
         const SweepOptions& options);
   ~Sweep();
 
   // Runs the wave. Afterwards losses() [n_rows] holds -log p(next token) in nats, NaN at the last
-  // row of each sequence. Probes see each layer in order.
-  // Throws Error(kBadInput) for token ids outside the vocabulary, Error(kCorrupt) at the first
-  // non-finite activation, naming layer, expert and token; kCancelled.
+  // row of each sequence. Probes see each layer in order; those that edit come into force in the
+  // order given, and the edits of one that has not declared them are discarded.
+  // Requires: rows and sequences within the options. Throws Error(kBadInput) for token ids outside
+  // the vocabulary, Error(kCorrupt) at the first (lowest layer, then row) non-finite activation,
+  // naming layer, expert and token; kCancelled. The sweep can be used again afterwards.
   void Run(const Wave& wave, std::span<routing::Probe* const> probes);
   std::span<const float> losses() const;
+
+  // Floating-point operations of the last Run: products only, two for each multiply-add.
+  double flops() const;
 
   // Logits of the given rows after Run, [rows.size(), vocab_size]: for tests and `run`.
   std::vector<float> Logits(std::span<const int64_t> rows);

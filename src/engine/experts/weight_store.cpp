@@ -1,0 +1,85 @@
+#include "engine/experts/weight_store.h"
+
+#include "base/error.h"
+#include "base/platform/memory.h"
+#include "base/units.h"
+
+namespace moescope::engine {
+namespace {
+
+constexpr uint64_t kTensorAlignment = 64;  // a cache line, and the widest vector
+
+uint64_t Align(uint64_t offset) {
+  return (offset + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+}
+
+}  // namespace
+
+WeightStore::WeightStore(const files::Checkpoint& checkpoint, bool read_into_memory)
+    : checkpoint_(checkpoint) {
+  read_into_memory ? ReadAll() : Map();
+}
+
+void WeightStore::Map() {
+  for (const std::string& path : checkpoint_.files()) {
+    mapped_.push_back(std::make_unique<MappedFile>(path));
+  }
+  // The file may have shrunk since its header was read; a mapping must not be read past its end.
+  for (const auto& [id, location] : checkpoint_.tensors()) {
+    const MappedFile& file = *mapped_[location.file];
+    if (location.offset + location.n_bytes > file.bytes().size()) {
+      throw Error(ErrorKind::kCorrupt,
+                  "cannot map " + location.name + ": " + file.path() + "@" +
+                      std::to_string(location.offset) + ": expected " +
+                      std::to_string(location.n_bytes) + " bytes, found a file of " +
+                      std::to_string(file.bytes().size()) + "; was it replaced?");
+    }
+  }
+}
+
+void WeightStore::ReadAll() {
+  uint64_t total = 0;
+  for (const auto& [id, location] : checkpoint_.tensors()) {
+    memory_offset_[id] = total;
+    total = Align(total + location.n_bytes);
+  }
+  uint64_t available = AvailableMemoryBytes();
+  if (total > available) {
+    throw Error(ErrorKind::kResource, "cannot read the weights of " + checkpoint_.path() +
+                                          " into memory: needed " + FormatBytes(total) +
+                                          ", available " + FormatBytes(available) +
+                                          "; leave them mapped");
+  }
+  memory_ = AlignedBytes(total, "the weights");
+  std::vector<std::shared_ptr<RandomAccessFile>> files;
+  for (const std::string& path : checkpoint_.files()) files.push_back(OpenFile(path));
+  for (const auto& [id, location] : checkpoint_.tensors()) {
+    files[location.file]->Read(location.offset,
+                               {memory_.data() + memory_offset_[id], location.n_bytes});
+  }
+}
+
+const std::byte* WeightStore::Data(const files::TensorLocation& location) const {
+  if (mapped_.empty()) return memory_.data() + memory_offset_.at(location.id);
+  return mapped_[location.file]->bytes().data() + location.offset;
+}
+
+WeightMatrix WeightStore::Acquire(files::TensorId id) {
+  const files::TensorLocation& location = checkpoint_.tensor(id);
+  bytes_acquired_.fetch_add(location.n_bytes, std::memory_order_relaxed);
+  const bool is_vector = location.shape.size() == 1;
+  MOESCOPE_CHECK(is_vector || location.shape.size() == 2);
+  return {.data = Data(location),
+          .dtype = location.dtype,
+          .rows = is_vector ? 1 : location.shape[0],
+          .cols = is_vector ? location.shape[0] : location.shape[1],
+          .n_bytes = location.n_bytes};
+}
+
+void WeightStore::Prefetch(files::TensorId id) const {
+  if (mapped_.empty()) return;
+  const files::TensorLocation& location = checkpoint_.tensor(id);
+  PrefetchMapped({Data(location), location.n_bytes});
+}
+
+}  // namespace moescope::engine

@@ -1,0 +1,278 @@
+#include "engine/model/sweep.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "base/cancellation.h"
+#include "base/error.h"
+#include "engine/model/sweep_state.h"
+
+namespace moescope::engine {
+namespace {
+
+using files::TensorId;
+using files::TensorKind;
+
+// Tasks for each worker in a loop: enough that an uneven last one costs a few percent.
+constexpr int64_t kTasksPerWorker = 8;
+constexpr int64_t kMinBlockRows = 32;
+
+void ToFloat(const KernelTable& kernels, const WeightMatrix& w, std::vector<float>& out) {
+  out.resize(static_cast<size_t>(w.rows * w.cols));
+  for (int64_t row = 0; row < w.rows; ++row) {
+    DequantiseRowOf(kernels, w, row, out.data() + row * w.cols);
+  }
+}
+
+int64_t BlockRows(int64_t n_rows, int n_threads, int64_t most_rows) {
+  int64_t even = n_rows / (n_threads * kTasksPerWorker);
+  return std::clamp((even + 15) / 16 * 16, std::min(kMinBlockRows, most_rows), most_rows);
+}
+
+}  // namespace
+
+int64_t FindNonFinite(const float* values, int64_t n) {
+  // One pass without branches first: it vectorises, and nearly always finds nothing.
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t found = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(values[i]) & kExponent) == kExponent);
+  }
+  if (found == 0) return -1;
+  return std::find_if(values, values + n, [](float v) { return !std::isfinite(v); }) - values;
+}
+
+void Wave::Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids) {
+  if (sequence_begin.empty()) sequence_begin.push_back(0);
+  int32_t position = 0;
+  for (int32_t token_id : token_ids) {
+    rows.push_back(
+        {.sequence = sequence, .position = position++, .token_id = token_id, .branch = branch});
+  }
+  sequence_begin.push_back(n_rows());
+}
+
+void Wave::clear() {
+  rows.clear();
+  sequence_begin.clear();
+}
+
+Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, ThreadPool& pool_in,
+                    const SweepOptions& options_in)
+    : model(model_in),
+      kernels(kernels_in),
+      pool(pool_in),
+      options(options_in),
+      router(model.router()),
+      shape(SweepShape::Of(model.config(),
+                           options.experts_per_token > 0 ? options.experts_per_token
+                                                         : model.router().experts_per_token,
+                           options.wave_rows, options.max_sequence, pool.n_threads())),
+      worker_floats(shape.WorkerFloats()),
+      buffers(shape),
+      rope(model.config().head_dim, model.config().rope_theta, options.max_sequence,
+           model.config().rope_layout),
+      non_finite(static_cast<size_t>(pool.n_threads())),
+      expert_blocks(router.n_experts, static_cast<int64_t>(shape.SlotCount())) {
+  router.experts_per_token = static_cast<int>(shape.experts_per_token);
+  MOESCOPE_CHECK(router.experts_per_token <= router.n_experts);
+  MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows >= options.max_sequence);
+  queries = buffers.shared.data();
+  keys = queries + shape.wave_rows * shape.query_dim;
+  values = keys + shape.wave_rows * shape.kv_dim;
+  outputs = buffers.shared.data();
+  weights.experts.resize(static_cast<size_t>(router.n_experts));
+  const auto rows = static_cast<size_t>(shape.wave_rows);
+  value_places.reserve(rows);
+  attention_tasks.reserve(rows);
+}
+
+void Sweep::State::CheckWave() const {
+  MOESCOPE_CHECK(n_rows <= shape.wave_rows);
+  MOESCOPE_CHECK(wave->sequence_begin.empty() ? n_rows == 0
+                                              : wave->sequence_begin.back() == n_rows);
+  for (const routing::RowInfo& row : wave->rows) {
+    MOESCOPE_CHECK(row.position < shape.max_sequence);
+    if (row.token_id < 0 || row.token_id >= shape.vocab_size) {
+      throw Error(ErrorKind::kBadInput,
+                  "cannot run sequence " + std::to_string(row.sequence) + ", position " +
+                      std::to_string(row.position) + ": expected a token id below " +
+                      std::to_string(shape.vocab_size) + ", found " + std::to_string(row.token_id) +
+                      "; is it another model's tokenizer?");
+    }
+  }
+}
+
+void Sweep::State::PlaceSequences() {
+  value_places.clear();
+  attention_tasks.clear();
+  int64_t next = 0;
+  for (size_t s = 0; s + 1 < wave->sequence_begin.size(); ++s) {
+    const int64_t length = wave->sequence_begin[s + 1] - wave->sequence_begin[s];
+    const int64_t stride = ValueStride(length);
+    value_places.push_back({next, stride});
+    next += stride * shape.kv_dim;
+    // The last block of a sequence has most keys: long tasks first, so that the end is even.
+    for (int64_t block = (length + kQueryBlock - 1) / kQueryBlock - 1; block >= 0; --block) {
+      const int64_t first = block * kQueryBlock;
+      attention_tasks.push_back({static_cast<int64_t>(s), static_cast<int>(first),
+                                 static_cast<int>(std::min<int64_t>(kQueryBlock, length - first))});
+    }
+  }
+}
+
+void Sweep::State::AcquireLayer(int next_layer) {
+  layer = next_layer;
+  auto acquire = [&](TensorKind kind, int expert = -1) {
+    return model.weights().Acquire({kind, layer, expert});
+  };
+  ToFloat(kernels, acquire(TensorKind::kAttentionNorm), weights.attention_norm);
+  ToFloat(kernels, acquire(TensorKind::kMoeNorm), weights.moe_norm);
+  ToFloat(kernels, acquire(TensorKind::kRouter), weights.router);
+  weights.query = acquire(TensorKind::kQuery);
+  weights.key = acquire(TensorKind::kKey);
+  weights.value = acquire(TensorKind::kValue);
+  weights.attention_output = acquire(TensorKind::kAttentionOutput);
+  for (int expert = 0; expert < router.n_experts; ++expert) {
+    weights.experts[expert] = {.gate_proj = acquire(TensorKind::kGateProj, expert),
+                               .up_proj = acquire(TensorKind::kUpProj, expert),
+                               .down_proj = acquire(TensorKind::kDownProj, expert)};
+  }
+}
+
+void Sweep::State::PrefetchLayer(int next_layer) const {
+  if (next_layer >= model.config().n_layers) return;
+  for (TensorKind kind :
+       {TensorKind::kQuery, TensorKind::kKey, TensorKind::kValue, TensorKind::kAttentionOutput}) {
+    model.weights().Prefetch({kind, next_layer, -1});
+  }
+  for (int expert = 0; expert < router.n_experts; ++expert) {
+    for (TensorKind kind : {TensorKind::kGateProj, TensorKind::kUpProj, TensorKind::kDownProj}) {
+      model.weights().Prefetch({kind, next_layer, expert});
+    }
+  }
+}
+
+void Sweep::State::ForRows(int64_t most_rows, FunctionRef<void(Range, int)> fn) {
+  const int64_t step = BlockRows(n_rows, pool.n_threads(), most_rows);
+  pool.Run((n_rows + step - 1) / step, [&](int64_t task, int worker) {
+    ThrowIfCancelled();
+    fn({task * step, std::min((task + 1) * step, n_rows)}, worker);
+  });
+}
+
+bool Sweep::State::WholeRowTasks() const {
+  // Half the tasks wanted are still enough; cutting columns repeats work on the rows of a block.
+  const int64_t step = BlockRows(n_rows, pool.n_threads(), kMaxBlockRows);
+  return 2 * ((n_rows + step - 1) / step) >= pool.n_threads() * kTasksPerWorker;
+}
+
+void Sweep::State::ForTiles(int64_t n_units, FunctionRef<void(Range, Range, int)> fn) {
+  const int64_t step = BlockRows(n_rows, pool.n_threads(), kMaxBlockRows);
+  const int64_t n_blocks = (n_rows + step - 1) / step;
+  const int64_t wanted = pool.n_threads() * kTasksPerWorker;
+  const int64_t n_ranges = WholeRowTasks() ? 1 : std::min(wanted / n_blocks, n_units);
+  pool.Run(n_blocks * n_ranges, [&](int64_t task, int worker) {
+    ThrowIfCancelled();
+    const int64_t range = task / n_blocks, block = task % n_blocks;
+    fn({block * step, std::min((block + 1) * step, n_rows)},
+       {n_units * range / n_ranges, n_units * (range + 1) / n_ranges}, worker);
+  });
+}
+
+void Sweep::State::Note(int worker, const NonFinite& found) {
+  NonFinite& noted = non_finite[static_cast<size_t>(worker)];
+  if (noted.row < 0 || found.row < noted.row) noted = found;
+}
+
+void Sweep::State::ThrowIfNonFinite() {
+  NonFinite first;
+  for (NonFinite& noted : non_finite) {
+    if (noted.row >= 0 && (first.row < 0 || noted.row < first.row)) first = noted;
+    noted.row = -1;
+  }
+  if (first.row < 0) return;
+  const routing::RowInfo& row = wave->rows[static_cast<size_t>(first.row)];
+  std::string where =
+      layer < 0 ? std::string(first.what) : "layer " + std::to_string(layer) + ", " + first.what;
+  if (first.expert >= 0) where += " of expert " + std::to_string(first.expert);
+  throw Error(ErrorKind::kCorrupt,
+              "cannot run " + model.checkpoint().path() + ": " + where + ", token " +
+                  std::to_string(row.token_id) + " (sequence " + std::to_string(row.sequence) +
+                  ", position " + std::to_string(row.position) +
+                  "): expected finite values, found NaN or infinity; the weights are damaged or "
+                  "were never finite");
+}
+
+void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> new_probes) {
+  wave = &new_wave;
+  n_rows = new_wave.n_rows();
+  n_assignments = 0;
+  CheckWave();
+  if (n_rows == 0) return;
+  PlaceSequences();
+  const size_t widest =
+      static_cast<size_t>(std::max({shape.model_dim, shape.n_experts, shape.experts_per_token}));
+  probes.Begin(new_probes, pool.n_threads(), kMaxBlockRows * widest);
+  for (NonFinite& noted : non_finite) noted.row = -1;
+
+  const int n_layers = model.config().n_layers;
+  ToFloat(kernels, model.weights().Acquire({TensorKind::kFinalNorm}), final_norm);
+  AcquireLayer(0);
+  layer = -1;
+  Embed(weights.attention_norm);
+  for (int next = 0; next < n_layers; ++next) {
+    layer = next;
+    PrefetchLayer(next + 1);
+    Project();
+    RunAttention();
+    ProjectOutput();
+    RunExperts();
+    // The weights of the next layer are needed for the norm that follows the sum; this layer's
+    // experts have done their work.
+    const bool last = next + 1 == n_layers;
+    if (!last) AcquireLayer(next + 1);
+    layer = next;
+    Combine(last ? final_norm : weights.attention_norm);
+  }
+  layer = -1;
+  if (options.losses) RunHead();
+
+  double pairs = 0;
+  for (size_t s = 0; s + 1 < new_wave.sequence_begin.size(); ++s) {
+    auto n = static_cast<double>(new_wave.sequence_begin[s + 1] - new_wave.sequence_begin[s]);
+    pairs += n * (n + 1) / 2;
+  }
+  const double d = static_cast<double>(shape.model_dim), q = static_cast<double>(shape.query_dim);
+  const double per_row = d * (2 * q + 2 * static_cast<double>(shape.kv_dim) + router.n_experts);
+  flops = 2 * (n_layers * (static_cast<double>(n_rows) * per_row + pairs * 2 * q) +
+               static_cast<double>(n_assignments) * 3 * d * static_cast<double>(shape.ffn_dim) +
+               (options.losses ? static_cast<double>(n_rows) * d * shape.vocab_size : 0));
+}
+
+Sweep::Sweep(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+             const SweepOptions& options)
+    : state_(std::make_unique<State>(model, kernels, pool, options)) {}
+
+Sweep::~Sweep() = default;
+
+void Sweep::Run(const Wave& wave, std::span<routing::Probe* const> probes) {
+  state_->Run(wave, probes);
+}
+
+std::span<const float> Sweep::losses() const {
+  return {state_->buffers.losses.data(), static_cast<size_t>(state_->n_rows)};
+}
+
+double Sweep::flops() const {
+  return state_->flops;
+}
+
+std::vector<float> Sweep::Logits(std::span<const int64_t> rows) {
+  return state_->Logits(rows);
+}
+
+}  // namespace moescope::engine

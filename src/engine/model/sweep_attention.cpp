@@ -1,0 +1,173 @@
+#include <algorithm>
+#include <cmath>
+
+#include "base/cancellation.h"
+#include "engine/model/sweep_state.h"
+#include "engine/ops/attention.h"
+
+namespace moescope::engine {
+
+void Sweep::State::NormRows(Range rows, const std::vector<float>& norm) {
+  const auto eps = static_cast<float>(model.config().rms_eps);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    kernels.rms_norm(Residual(row), norm.data(), eps, Normed(row),
+                     static_cast<int>(shape.model_dim));
+  }
+}
+
+void Sweep::State::Embed(const std::vector<float>& next_norm) {
+  const WeightMatrix embedding = model.weights().Acquire({files::TensorKind::kTokenEmbedding});
+  ForRows(kMaxBlockRows, [&](Range rows, int worker) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      DequantiseRowOf(kernels, embedding, wave->rows[static_cast<size_t>(row)].token_id,
+                      Residual(row));
+    }
+    if (probes.Wants(routing::kSiteResidualAfterMoe)) {
+      probes.Call(
+          routing::kSiteResidualAfterMoe,
+          routing::ActivationBatch{
+              .layer = -1,
+              .first_row = rows.begin,
+              .rows = RowInfos(rows),
+              .dim = static_cast<int>(shape.model_dim),
+              .values = {Residual(rows.begin), static_cast<size_t>(rows.size() * shape.model_dim)}},
+          worker);
+    }
+    int64_t bad = FindNonFinite(Residual(rows.begin), rows.size() * shape.model_dim);
+    if (bad >= 0) Note(worker, {rows.begin + bad / shape.model_dim, -1, "token embedding"});
+    NormRows(rows, next_norm);
+  });
+  ThrowIfNonFinite();
+}
+
+void Sweep::State::Project() {
+  const int64_t n_heads = (shape.query_dim + 2 * shape.kv_dim) / shape.head_dim;
+  ForTiles(n_heads, [&](Range rows, Range heads, int worker) { ProjectTile(rows, heads, worker); });
+}
+
+// Heads are numbered queries first, then keys, then values.
+void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
+  const int64_t head_dim = shape.head_dim;
+  const int64_t first_key = shape.query_dim / head_dim;
+  const int64_t first_value = first_key + shape.kv_dim / head_dim;
+  float* tile = Scratch(worker);
+  float* block = tile + TileFloats(shape.model_dim);
+  // The dimensions of one of the three that fall into `heads`.
+  auto part = [&](int64_t first, int64_t dim) {
+    return Range{std::clamp<int64_t>((heads.begin - first) * head_dim, 0, dim),
+                 std::clamp<int64_t>((heads.end - first) * head_dim, 0, dim)};
+  };
+  auto project = [&](const WeightMatrix& w, Range dims, float* all, int64_t stride) {
+    MultiplyStored(
+        kernels, NormedRows(rows), w, dims.begin, dims.end,
+        {all + rows.begin * stride + dims.begin, static_cast<size_t>(stride), rows.size()}, tile);
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      rope.Apply(all + row * stride + dims.begin, static_cast<int>(dims.size() / head_dim),
+                 wave->rows[static_cast<size_t>(row)].position);
+    }
+  };
+
+  if (Range dims = part(0, shape.query_dim); dims.size() > 0) {
+    project(weights.query, dims, queries, shape.query_dim);
+    // The scale of the scores is applied to the queries, where it is cheapest.
+    const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      float* query = queries + row * shape.query_dim;
+      for (int64_t dim = dims.begin; dim < dims.end; ++dim) query[dim] *= scale;
+    }
+  }
+  if (Range dims = part(first_key, shape.kv_dim); dims.size() > 0) {
+    project(weights.key, dims, keys, shape.kv_dim);
+  }
+  if (Range dims = part(first_value, shape.kv_dim); dims.size() > 0) {
+    MultiplyStored(kernels, NormedRows(rows), weights.value, dims.begin, dims.end,
+                   {block, static_cast<size_t>(dims.size()), rows.size()}, tile);
+    StoreValues(rows, dims, block);
+  }
+}
+
+// Transposes a block [rows, dims] into the places of the sequences that the rows belong to.
+void Sweep::State::StoreValues(Range rows, Range dims, const float* block) {
+  const std::vector<int64_t>& begins = wave->sequence_begin;
+  auto sequence = static_cast<size_t>(std::upper_bound(begins.begin(), begins.end(), rows.begin) -
+                                      begins.begin() - 1);
+  for (int64_t row = rows.begin; row < rows.end; ++sequence) {
+    const int64_t end = std::min(rows.end, begins[sequence + 1]);
+    const ValuePlace place = value_places[sequence];
+    for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
+      float* out = values + place.begin + dim * place.stride - begins[sequence];
+      const float* in = block + (dim - dims.begin);
+      for (int64_t r = row; r < end; ++r) out[r] = in[(r - rows.begin) * dims.size()];
+    }
+    row = end;
+  }
+}
+
+void Sweep::State::RunAttention() {
+  const int64_t n_kv_heads = shape.kv_dim / shape.head_dim;
+  const int64_t group = shape.query_dim / shape.kv_dim;
+  const auto n_tasks = static_cast<int64_t>(attention_tasks.size()) * n_kv_heads;
+  pool.Run(n_tasks, [&](int64_t index, int worker) {
+    ThrowIfCancelled();
+    const AttentionTask& task = attention_tasks[static_cast<size_t>(index / n_kv_heads)];
+    const int64_t head = index % n_kv_heads;
+    const int64_t begin = wave->sequence_begin[static_cast<size_t>(task.sequence)];
+    const ValuePlace place = value_places[static_cast<size_t>(task.sequence)];
+    Attend(kernels,
+           {.queries = queries + (begin + task.first_position) * shape.query_dim +
+                       head * group * shape.head_dim,
+            .query_stride = static_cast<size_t>(shape.query_dim),
+            .keys = keys + begin * shape.kv_dim + head * shape.head_dim,
+            .key_stride = static_cast<size_t>(shape.kv_dim),
+            .values = values + place.begin + head * shape.head_dim * place.stride,
+            .value_stride = static_cast<size_t>(place.stride),
+            .first_position = task.first_position,
+            .n_queries = task.n_queries,
+            .n_heads = static_cast<int>(group),
+            .head_dim = static_cast<int>(shape.head_dim)},
+           Scratch(worker));
+  });
+}
+
+void Sweep::State::ProjectOutput() {
+  // What follows needs whole rows: it runs in the same task when the task has all columns.
+  auto finish = [&](Range rows, int worker) {
+    if (probes.Wants(routing::kSiteResidualAfterAttention)) {
+      probes.Call(
+          routing::kSiteResidualAfterAttention,
+          routing::ActivationBatch{
+              .layer = layer,
+              .first_row = rows.begin,
+              .rows = RowInfos(rows),
+              .dim = static_cast<int>(shape.model_dim),
+              .values = {Residual(rows.begin), static_cast<size_t>(rows.size() * shape.model_dim)}},
+          worker);
+    }
+    int64_t bad = FindNonFinite(Residual(rows.begin), rows.size() * shape.model_dim);
+    if (bad >= 0) {
+      Note(worker, {rows.begin + bad / shape.model_dim, -1, "attention"});
+      return;
+    }
+    NormRows(rows, weights.moe_norm);
+    Route(rows, worker);
+  };
+  const bool whole_rows = WholeRowTasks();
+  ForTiles(shape.model_dim, [&](Range rows, Range columns, int worker) {
+    float* tile = Scratch(worker);
+    float* block = tile + TileFloats(shape.query_dim);
+    const Rows attended = {queries + rows.begin * shape.query_dim,
+                           static_cast<size_t>(shape.query_dim), rows.size()};
+    MultiplyStored(kernels, attended, weights.attention_output, columns.begin, columns.end,
+                   {block, static_cast<size_t>(columns.size()), rows.size()}, tile);
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      float* residual = Residual(row) + columns.begin;
+      const float* in = block + (row - rows.begin) * columns.size();
+      for (int64_t column = 0; column < columns.size(); ++column) residual[column] += in[column];
+    }
+    if (whole_rows) finish(rows, worker);
+  });
+  if (!whole_rows) ForRows(kMaxBlockRows, finish);
+  ThrowIfNonFinite();
+}
+
+}  // namespace moescope::engine

@@ -1,0 +1,131 @@
+// The parts of a running sweep, phase by phase. A layer is five parallel loops, each over blocks of
+// rows (and, when those are few, ranges of output columns): norm, projections, attention, output
+// and routing, experts. A loop may start only when the one before it has ended.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/model/expert_blocks.h"
+#include "engine/model/probe_set.h"
+#include "engine/model/sweep.h"
+#include "engine/model/sweep_buffers.h"
+#include "engine/ops/matmul.h"
+#include "engine/ops/rope.h"
+
+namespace moescope::engine {
+
+struct Sweep::State {
+  State(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+        const SweepOptions& options);
+
+  void Run(const Wave& wave, std::span<routing::Probe* const> probes);
+  std::vector<float> Logits(std::span<const int64_t> rows);
+
+  struct Range {
+    int64_t begin, end;
+    int64_t size() const { return end - begin; }
+  };
+  // Where the transposed values of a sequence lie: element (dim, position) is at
+  // begin + dim * stride + position.
+  struct ValuePlace {
+    int64_t begin, stride;
+  };
+  struct AttentionTask {
+    int64_t sequence;
+    int first_position, n_queries;
+  };
+  // The lowest row of a phase in which something was not finite.
+  struct NonFinite {
+    int64_t row = -1;
+    int expert = -1;
+    const char* what = "";
+  };
+
+  // Setting up a wave (sweep.cpp).
+  void CheckWave() const;
+  void PlaceSequences();
+  void AcquireLayer(int next_layer);
+  void PrefetchLayer(int next_layer) const;
+  // Loops over blocks of rows, with a poll for cancellation in each.
+  void ForRows(int64_t most_rows, FunctionRef<void(Range rows, int worker)> fn);
+  // Loops over blocks of rows times ranges of `n_units` columns or heads; all blocks of a range
+  // follow each other, so that its weights are read once.
+  void ForTiles(int64_t n_units, FunctionRef<void(Range rows, Range units, int worker)> fn);
+  // True when the wave has so many blocks of rows that ForTiles gives each task all columns.
+  bool WholeRowTasks() const;
+  void Note(int worker, const NonFinite& found);
+  // Throws Error(kCorrupt) when a task of the last loop noted something.
+  void ThrowIfNonFinite();
+
+  // Embedding, projections, attention (sweep_attention.cpp).
+  void Embed(const std::vector<float>& next_norm);
+  void Project();
+  void ProjectTile(Range rows, Range heads, int worker);
+  void StoreValues(Range rows, Range dims, const float* block);
+  void RunAttention();
+  void ProjectOutput();
+  void NormRows(Range rows, const std::vector<float>& norm);
+
+  // Routing and experts (sweep_moe.cpp).
+  void Route(Range rows, int worker);
+  void RunExperts();
+  void ExpertUp(const ExpertBlock& block, Range columns, float* hidden, int worker);
+  void ExpertDown(const ExpertBlock& block, Range columns, const float* hidden, int worker);
+  void CallExpertProbes(routing::Site site, const ExpertBlock& block, float* values, int worker);
+  // residual += weighted expert outputs in slot order; then the norm of what comes next.
+  void Combine(const std::vector<float>& next_norm);
+
+  // Losses (sweep_head.cpp).
+  void RunHead();
+
+  std::span<const routing::RowInfo> RowInfos(Range rows) const {
+    return std::span(wave->rows)
+        .subspan(static_cast<size_t>(rows.begin), static_cast<size_t>(rows.size()));
+  }
+  float* Residual(int64_t row) { return buffers.residual.data() + row * shape.model_dim; }
+  float* Normed(int64_t row) { return buffers.normed.data() + row * shape.model_dim; }
+  Rows NormedRows(Range rows) {
+    return {Normed(rows.begin), static_cast<size_t>(shape.model_dim), rows.size()};
+  }
+  float* Scratch(int worker) {
+    return buffers.worker.data() + static_cast<uint64_t>(worker) * worker_floats;
+  }
+
+  const Model& model;
+  const KernelTable& kernels;
+  ThreadPool& pool;
+  const SweepOptions options;
+  routing::RouterDescription router;
+  SweepShape shape;
+  uint64_t worker_floats;
+  SweepBuffers buffers;
+  RopeTable rope;
+  ProbeSet probes;
+  std::vector<NonFinite> non_finite;  // one a worker
+
+  // The wave being run.
+  const Wave* wave = nullptr;
+  int64_t n_rows = 0;
+  int64_t n_assignments = 0;  // of all layers so far, for the count of operations
+  double flops = 0;
+  std::vector<ValuePlace> value_places;  // one a sequence
+  std::vector<AttentionTask> attention_tasks;
+
+  // The layer being run.
+  int layer = 0;
+  LayerWeights weights;
+  std::vector<float> final_norm;
+  ExpertBlocks expert_blocks;
+  // Parts of buffers.shared; expert outputs reuse the place of the others.
+  float* queries = nullptr;  // [n_rows, query_dim]; attention overwrites them with its result
+  float* keys = nullptr;     // [n_rows, kv_dim]
+  float* values = nullptr;   // see ValuePlace
+  float* outputs = nullptr;  // [n_assignments, model_dim]
+};
+
+// The lowest index of a value that is not finite, or -1.
+int64_t FindNonFinite(const float* values, int64_t n);
+
+}  // namespace moescope::engine

@@ -1,0 +1,33 @@
+// Causal attention of a block of queries that share one key-value head.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/kernel_table.h"
+
+namespace moescope::engine {
+
+// Queries at positions [first_position, first_position + n_queries) of one sequence, `n_heads`
+// query heads side by side, and the keys and values of the positions up to the last of them.
+struct AttentionBlock {
+  float* queries = nullptr;  // [n_queries, n_heads * head_dim], already scaled; becomes the result
+  size_t query_stride = 0;
+  const float* keys = nullptr;  // [n_keys, head_dim]
+  size_t key_stride = 0;
+  const float* values = nullptr;  // transposed: [head_dim, n_keys]
+  size_t value_stride = 0;
+  int first_position = 0;
+  int n_queries = 0;
+  int n_heads = 0;
+  int head_dim = 0;
+  int n_keys() const { return first_position + n_queries; }
+};
+
+// Overwrites the queries with softmax(queries . keys) . values, each query seeing the keys up to
+// its own position. `scores`: scratch of n_queries * n_keys() floats.
+// A row depends only on its own query and the keys before it, not on the block it came in: sums
+// over keys start at position 0, and the masked rest of a row are exact zeros.
+void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scores);
+
+}  // namespace moescope::engine

@@ -1,0 +1,71 @@
+#include "engine/ops/matmul.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace moescope::engine {
+namespace {
+
+// A tile of 64 Ki floats (256 KiB) stays in a second-level cache beside the rows it meets; at least
+// 16 columns, so that the rows are not streamed too often; at most 256, so that small matrices
+// still give several tiles.
+constexpr int64_t kTileFloats = 64 * 1024;
+constexpr int64_t kMinColumns = 16;
+constexpr int64_t kMaxColumns = 256;
+
+const std::byte* StoredRow(const WeightMatrix& w, int64_t row) {
+  return w.data + static_cast<uint64_t>(row) * (w.n_bytes / static_cast<uint64_t>(w.rows));
+}
+
+bool UsableInPlace(const WeightMatrix& w) {
+  return w.dtype == DType::kF32 && reinterpret_cast<uintptr_t>(w.data) % alignof(float) == 0;
+}
+
+void DequantiseRows(const KernelTable& kernels, const WeightMatrix& w, int64_t row, int64_t n_rows,
+                    float* out) {
+  const size_t n = static_cast<size_t>(n_rows * w.cols);
+  if (w.dtype == DType::kF32) {
+    std::memcpy(out, StoredRow(w, row), n * sizeof(float));
+  } else {
+    kernels.dequantise(w.dtype, StoredRow(w, row), out, n);
+  }
+}
+
+}  // namespace
+
+int64_t TileColumns(int64_t k) {
+  return std::clamp(kTileFloats / std::max<int64_t>(k, 1), kMinColumns, kMaxColumns);
+}
+
+size_t TileFloats(int64_t k) {
+  return static_cast<size_t>(TileColumns(k) * k);
+}
+
+void MultiplyStored(const KernelTable& kernels, Rows x, const WeightMatrix& w, int64_t begin,
+                    int64_t end, Rows out, float* tile) {
+  MOESCOPE_CHECK(0 <= begin && begin <= end && end <= w.rows);
+  MOESCOPE_CHECK(x.n_rows == out.n_rows && w.cols <= static_cast<int64_t>(x.stride));
+  MOESCOPE_CHECK(end - begin <= static_cast<int64_t>(out.stride) || x.n_rows <= 1);
+  const bool in_place = UsableInPlace(w);
+  const int64_t step = TileColumns(w.cols);
+  for (int64_t column = begin; column < end; column += step) {
+    const int64_t n = std::min(step, end - column);
+    const float* weights = reinterpret_cast<const float*>(StoredRow(w, column));
+    if (!in_place) {
+      DequantiseRows(kernels, w, column, n, tile);
+      weights = tile;
+    }
+    kernels.multiply(x.data, x.stride, weights, static_cast<size_t>(w.cols),
+                     out.data + (column - begin), out.stride, static_cast<int>(x.n_rows),
+                     static_cast<int>(n), static_cast<int>(w.cols));
+  }
+}
+
+void DequantiseRowOf(const KernelTable& kernels, const WeightMatrix& w, int64_t index, float* out) {
+  MOESCOPE_CHECK(0 <= index && index < w.rows);
+  DequantiseRows(kernels, w, index, 1, out);
+}
+
+}  // namespace moescope::engine

@@ -1,0 +1,35 @@
+// Products of float32 activations with stored weights of any type.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/experts/weight_store.h"
+#include "engine/kernels/kernel_table.h"
+
+namespace moescope::engine {
+
+// Rows of activations or results: `n_rows` rows of `stride` floats.
+struct Rows {
+  float* data = nullptr;
+  size_t stride = 0;
+  int64_t n_rows = 0;
+  float* row(int64_t index) const { return data + static_cast<size_t>(index) * stride; }
+};
+
+// Scratch floats MultiplyStored needs for weights of `k` columns.
+size_t TileFloats(int64_t k);
+// Weight rows dequantised at a time for `k` columns.
+int64_t TileColumns(int64_t k);
+
+// out[r, c - begin] = sum_k x[r, k] * w[c, k] for weight rows c in [begin, end): a tile of weight
+// rows is dequantised into `tile` (TileFloats(w.cols) floats) and used for all rows of x, so a
+// weight is read once a call. Float32 weights are used in place.
+// Bit-identical however rows and columns are cut into calls (see kernel_table.h).
+void MultiplyStored(const KernelTable& kernels, Rows x, const WeightMatrix& w, int64_t begin,
+                    int64_t end, Rows out, float* tile);
+
+// Row `index` of a stored matrix as float32. Exact.
+void DequantiseRowOf(const KernelTable& kernels, const WeightMatrix& w, int64_t index, float* out);
+
+}  // namespace moescope::engine
