@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ struct Case {
   std::string golden;  // the same
   std::vector<std::string> suffixes = {".0", ".1", ".2"};
 };
+
+void PrintTo(const Case& golden, std::ostream* out) {
+  *out << golden.model;
+}
 
 std::string Models() {
   const char* fixtures = std::getenv("MOESCOPE_FIXTURES");

@@ -391,7 +391,8 @@ TEST(PlanSweep, SaysWhatASequenceNeedsWhenItDoesNotFit) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kResource);
-    EXPECT_NE(std::string(error.what()).find("1000 B"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("available 1.00 kB"), std::string::npos)
+        << error.what();
   }
 }
 
