@@ -51,11 +51,9 @@ void WeightStore::ReadAll() {
                                           "; leave them mapped");
   }
   memory_ = AlignedBytes(total, "the weights");
-  std::vector<std::shared_ptr<RandomAccessFile>> files;
-  for (const std::string& path : checkpoint_.files()) files.push_back(OpenFile(path));
   for (const auto& [id, location] : checkpoint_.tensors()) {
-    files[location.file]->Read(location.offset,
-                               {memory_.data() + memory_offset_[id], location.n_bytes});
+    checkpoint_.file(location.file)
+        .Read(location.offset, {memory_.data() + memory_offset_[id], location.n_bytes});
   }
 }
 
