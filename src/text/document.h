@@ -1,4 +1,5 @@
 // Documents: what a data set is made of, and the sources that deliver them in a fixed order.
+// Formats, fields and policies: docs/documents.md.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace moescope::text {
 
 struct Document {
   std::string dataset;  // the NAME of --data NAME=PATH
-  std::string source;   // where it came from: file name inside the data set, and line
-  std::string unit;     // what statistics resample; see UnitPolicy
+  std::string source;   // the `source` field, or else file name inside the data set, and line
+  std::string unit;     // what statistics resample: `unit`, else `source`, else the document itself
   std::string text;     // after CR LF became LF, unless raw
   std::vector<int32_t> tokens;  // ids as they are, instead of text, when has_tokens
   bool has_tokens = false;
@@ -24,22 +25,28 @@ class DocumentSource {
   virtual ~DocumentSource() = default;
   // False at the end. Throws Error(kCorrupt, kIo, kBadInput) naming file and line or entry.
   virtual bool Next(Document& document) = 0;
-  // Compressed bytes read so far and in all, for progress.
+  // Compressed bytes read so far and in all, for progress; a total of 0 is unknown (stdin).
   virtual uint64_t bytes_read() const = 0;
   virtual uint64_t bytes_total() const = 0;
+  // What deserves a line on stderr without stopping the run (broken UTF-8 carried through, files of
+  // a directory passed over), one line each; complete once Next has returned false.
+  virtual std::vector<std::string> Warnings() const { return {}; }
 };
 
 // What the user said about one data set.
 struct DataSpec {
   std::string name;
-  std::string path;                // .txt .jsonl .parquet, each also .gz .xz .zst; or a directory
-  std::string unit_field;          // --unit-by NAME=FIELD: a JSON field; "-": one unit; "": default
-  std::string text_template;       // --template with {field}s; empty: the `text` field
-  bool raw = false;                // keep CR LF
+  // .txt .jsonl .parquet, each also .gz .xz .zst; a directory of such; "-" (text) or "-.jsonl":
+  // standard input.
+  std::string path;
+  std::string unit_field;     // --unit-by NAME=FIELD: a JSON field; "-": one unit; "": default
+  std::string text_template;  // --template with {field}s; empty: the `text` field
+  bool raw = false;           // keep CR LF and a byte order mark
 };
 
-// `documents` of Parquet files are read by a function the caller supplies, since only the store
-// knows DuckDB: given a path, it opens the same interface over its rows as JSON objects.
+// Parquet files are read by a function the caller supplies, since only the store knows DuckDB:
+// given a path, it opens the same interface over its rows, each a JSON object for a RecordReader
+// (text/record_reader.h).
 using ParquetOpener =
     std::function<std::unique_ptr<DocumentSource>(const DataSpec& spec, const std::string& path)>;
 

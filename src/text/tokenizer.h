@@ -25,12 +25,19 @@ struct Encoding {
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // Appends nothing special: BOS and EOS are the caller's policy. Any bytes are accepted: invalid
-  // UTF-8 goes through byte pieces (or the unknown piece where the vocabulary has none).
-  // Throws Error(kBadInput) for texts of 2^32 bytes or more.
+  // Replaces `out`. Nothing special is added: BOS and EOS are the caller's policy. Any bytes are
+  // accepted: invalid UTF-8 goes through byte pieces (or the unknown piece where the vocabulary has
+  // none). Throws Error(kBadInput) for texts of 2^32 bytes or more.
   virtual void Encode(std::string_view text, Encoding& out) const = 0;
-  // The bytes of one token as it continues a text (a leading U+2581 is a space).
+  // The bytes of one token as it continues a text (a leading U+2581 is a space); none for control
+  // tokens.
   virtual std::string TokenBytes(int32_t id) const = 0;
+  // The same where the token begins a text: without the space of a dummy prefix.
+  virtual std::string FirstTokenBytes(int32_t id) const = 0;
+  // The token as the vocabulary spells it ("▁the", "<0x0A>", "<s>"), for display.
+  virtual std::string TokenText(int32_t id) const = 0;
+  // True for control tokens (BOS, EOS): they stand for no text.
+  virtual bool IsControl(int32_t id) const = 0;
   // The text of ids, without the dummy prefix. Ids out of range throw Error(kBadInput).
   virtual std::string Decode(const std::vector<int32_t>& ids) const = 0;
   virtual int vocab_size() const = 0;
@@ -43,7 +50,8 @@ class Tokenizer {
 std::unique_ptr<Tokenizer> MakeSentencePieceTokenizer(
     std::shared_ptr<const files::Vocabulary> vocabulary);
 
-// Turns tokens into text as they come, holding back bytes until a character is complete.
+// Turns tokens into text as they come, holding back bytes until a character is complete. All pushes
+// and the flush together give Decode's text with broken bytes replaced.
 class StreamingDecoder {
  public:
   explicit StreamingDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}

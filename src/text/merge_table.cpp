@@ -1,0 +1,164 @@
+#include "text/merge_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "base/error.h"
+#include "text/utf8.h"
+
+namespace moescope::text {
+namespace {
+
+constexpr uint32_t kSpaceSymbol = 0x2581;
+
+// Pieces that text can become by merging. Control, unknown and byte pieces never match text;
+// user-defined ones are cut out of the text before merging.
+bool TakesPartInMerging(const files::Vocabulary::Piece& piece) {
+  if (piece.type != files::PieceType::kNormal && piece.type != files::PieceType::kUnused) {
+    return false;
+  }
+  // Normalised text is well-formed and has U+2581 for every space.
+  return !piece.text.empty() && piece.text.find(' ') == std::string::npos &&
+         FindBrokenUtf8(piece.text) == std::string_view::npos;
+}
+
+// 0..127 for ASCII, ' ' for U+2581, 128 for the rest.
+uint32_t AsciiClass(uint32_t code_point) {
+  if (code_point == kSpaceSymbol) return ' ';
+  return std::min<uint32_t>(code_point, 128);
+}
+
+}  // namespace
+
+MergeTable::MergeTable(const files::Vocabulary& vocabulary)
+    : n_pieces_(static_cast<int>(vocabulary.pieces.size())), pages_(0x110000 / 256, 0) {
+  TextIndex index;
+  n_characters_.assign(n_pieces_, 0);
+  std::vector<bool> usable(n_pieces_, false);
+  for (int id = 0; id < n_pieces_; ++id) {
+    const auto& piece = vocabulary.pieces[id];
+    if (!TakesPartInMerging(piece)) continue;
+    if (piece.text.size() > kMaxPieceBytes) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("cannot use the vocabulary: piece {} has {} bytes, at most {} are "
+                              "supported",
+                              id, piece.text.size(), kMaxPieceBytes));
+    }
+    usable[id] = index.emplace(piece.text, id).second;  // of equal texts the first counts
+    if (piece.type != files::PieceType::kUnused) continue;
+    unused_.resize(n_pieces_);
+    unused_[id] = true;
+  }
+  for (int id = 0; id < n_pieces_; ++id) {
+    if (usable[id]) AddCharacters(vocabulary.pieces[id].text, index);
+  }
+  goes_on_after_.resize(n_characters_.size());
+  goes_on_before_.resize(n_characters_.size());
+  std::vector<Entry> merges;
+  std::vector<bool> merged(n_pieces_, false);
+  for (int id = 0; id < n_pieces_; ++id) {
+    if (!usable[id]) continue;
+    const std::string& text = vocabulary.pieces[id].text;
+    NoteNeighbours(text);
+    const size_t before = merges.size();
+    AddMerges(text, id, index, merges);
+    merged[id] = merges.size() > before;
+    if (merged[id] && IsUnused(id)) {
+      splits_[id] = {static_cast<int32_t>(merges.back().key >> 32),
+                     static_cast<int32_t>(merges.back().key)};
+      splits_depend_on_order_ = splits_depend_on_order_ || merges.size() > before + 1;
+    }
+  }
+  RankPieces(vocabulary, merged);
+  FillHash(merges);
+}
+
+MergeTable::Split MergeTable::SplitOf(int32_t symbol) const {
+  const auto found = splits_.find(symbol);
+  return found == splits_.end() ? Split{} : found->second;
+}
+
+void MergeTable::AddCharacters(std::string_view piece, TextIndex& index) {
+  uint32_t n = 0;
+  for (size_t at = 0; at < piece.size(); ++n) {
+    const Utf8Step step = StepUtf8(piece, at);
+    const auto [where, fresh] =
+        index.emplace(piece.substr(at, step.n_bytes), static_cast<int32_t>(n_characters_.size()));
+    if (fresh) n_characters_.push_back(1);
+    SetCharacter(step.code_point, where->second);
+    at += step.n_bytes;
+  }
+  n_characters_[index.at(piece)] = n;
+}
+
+void MergeTable::SetCharacter(uint32_t code_point, int32_t symbol) {
+  uint32_t& page = pages_[code_point >> 8];
+  if (page == 0) {
+    page_cells_.resize(page_cells_.size() + 256, kNone);
+    page = static_cast<uint32_t>(page_cells_.size() / 256);
+  }
+  page_cells_[(page - 1) * 256 + (code_point & 255)] = symbol;
+}
+
+void MergeTable::NoteNeighbours(std::string_view piece) {
+  uint32_t previous = 0;
+  for (size_t at = 0; at < piece.size();) {
+    const Utf8Step step = StepUtf8(piece, at);
+    if (at > 0) {
+      const uint32_t a = AsciiClass(previous), b = AsciiClass(step.code_point);
+      if (a < 128 && b < 128) ascii_pairs_.set(a * 128 + b);
+      if (b == ' ' && a != ' ') spaces_start_words_ = false;
+      goes_on_after_[CharacterSymbol(previous)] = true;
+      goes_on_before_[CharacterSymbol(step.code_point)] = true;
+    }
+    previous = step.code_point;
+    at += step.n_bytes;
+  }
+}
+
+void MergeTable::AddMerges(std::string_view piece, int32_t symbol, const TextIndex& index,
+                           std::vector<Entry>& merges) {
+  for (size_t at = 1; at < piece.size(); ++at) {
+    if ((static_cast<uint8_t>(piece[at]) & 0xC0) == 0x80) continue;
+    const auto left = index.find(piece.substr(0, at));
+    if (left == index.end()) continue;
+    const auto right = index.find(piece.substr(at));
+    if (right != index.end()) merges.push_back({Key(left->second, right->second), symbol});
+  }
+}
+
+void MergeTable::RankPieces(const files::Vocabulary& vocabulary, const std::vector<bool>& merged) {
+  const auto score = [&](int32_t id) {
+    const float value = vocabulary.pieces[id].score;
+    return std::isnan(value) ? -INFINITY : value;
+  };
+  std::vector<int32_t> order;
+  for (int id = 0; id < n_pieces_; ++id) {
+    if (merged[id]) order.push_back(id);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return score(a) > score(b); });
+  ranks_.assign(n_pieces_, 0);
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (i > 0 && score(order[i]) != score(order[i - 1])) ++n_ranks_;
+    ranks_[order[i]] = n_ranks_;
+  }
+  ++n_ranks_;
+}
+
+void MergeTable::FillHash(const std::vector<Entry>& merges) {
+  const size_t n_slots = std::bit_ceil(2 * merges.size() + 2);
+  mask_ = n_slots - 1;
+  shift_ = 64 - std::countr_zero(n_slots);
+  merges_.assign(n_slots, {kEmpty, kNone});
+  for (const Entry& entry : merges) {
+    size_t slot = Slot(entry.key);
+    while (merges_[slot].key != kEmpty) slot = (slot + 1) & mask_;
+    merges_[slot] = entry;
+  }
+}
+
+}  // namespace moescope::text

@@ -1,0 +1,106 @@
+// A SentencePiece BPE vocabulary as merging needs it: characters and pieces as symbols, which two
+// neighbours merge, in which order, and between which characters nothing can ever merge.
+// The algorithm: docs/tokenizers.md.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "files/vocabulary.h"
+
+namespace moescope::text {
+
+// A symbol below n_pieces() is the piece of that id; above are characters that occur inside pieces
+// but are none themselves. Immutable and thread-safe.
+class MergeTable {
+ public:
+  static constexpr int32_t kNone = -1;
+  // Longest piece that takes part in merging. Published vocabularies stay below 200 bytes; the
+  // bound keeps a hostile file from costing time quadratic in the length of a piece.
+  static constexpr size_t kMaxPieceBytes = 512;
+
+  // Throws Error(kUnsupported) for a longer piece.
+  explicit MergeTable(const files::Vocabulary& vocabulary);
+
+  int n_pieces() const { return n_pieces_; }
+  // Symbol of a character of normalised text, kNone if no piece holds it.
+  int32_t CharacterSymbol(uint32_t code_point) const {
+    const uint32_t page = pages_[code_point >> 8];
+    return page == 0 ? kNone : page_cells_[(page - 1) * 256 + (code_point & 255)];
+  }
+  // Symbol of `left` followed by `right`, kNone if their text is no piece.
+  int32_t Merged(int32_t left, int32_t right) const {
+    const uint64_t key = Key(left, right);
+    for (size_t slot = Slot(key);; slot = (slot + 1) & mask_) {
+      if (merges_[slot].key == key) return merges_[slot].merged;
+      if (merges_[slot].key == kEmpty) return kNone;
+    }
+  }
+  // Order of merging: smaller first, equal scores share a rank.
+  uint32_t rank(int32_t symbol) const { return ranks_[symbol]; }
+  uint32_t n_ranks() const { return n_ranks_; }
+  uint32_t n_characters(int32_t symbol) const { return n_characters_[symbol]; }
+
+  // Whether some piece holds ASCII character `a` followed by `b`; ' ' stands for U+2581.
+  bool Adjoin(uint8_t a, uint8_t b) const { return ascii_pairs_[a * 128u + b]; }
+  // Whether some piece goes on after, or before, this character.
+  bool GoesOnAfter(int32_t character) const { return goes_on_after_[character]; }
+  bool GoesOnBefore(int32_t character) const { return goes_on_before_[character]; }
+  // Whether U+2581 follows another character in no piece: then words are independent.
+  bool spaces_start_words() const { return spaces_start_words_; }
+
+  // Pieces of type "unused" are merged through, then taken apart again. True when the parts depend
+  // on the order of merges in the whole text, because a piece has several.
+  bool splits_depend_on_order() const { return splits_depend_on_order_; }
+  bool IsUnused(int32_t symbol) const {
+    return symbol < n_pieces_ && !unused_.empty() && unused_[symbol];
+  }
+  struct Split {
+    int32_t left = kNone, right = kNone;
+  };
+  // The only split of an unused piece; {kNone, kNone} if it cannot be taken apart.
+  Split SplitOf(int32_t symbol) const;
+
+ private:
+  struct Entry {
+    uint64_t key;
+    int32_t merged;
+  };
+  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  static uint64_t Key(int32_t left, int32_t right) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  }
+  size_t Slot(uint64_t key) const { return (key * 0x9E3779B97F4A7C15u) >> shift_; }
+
+  using TextIndex = std::unordered_map<std::string_view, int32_t>;
+  void AddCharacters(std::string_view piece, TextIndex& index);
+  void SetCharacter(uint32_t code_point, int32_t symbol);
+  void AddMerges(std::string_view piece, int32_t symbol, const TextIndex& index,
+                 std::vector<Entry>& merges);
+  void NoteNeighbours(std::string_view piece);
+  void RankPieces(const files::Vocabulary& vocabulary, const std::vector<bool>& merged);
+  void FillHash(const std::vector<Entry>& merges);
+
+  int n_pieces_ = 0;
+  std::vector<uint32_t> pages_;  // of 256 code points; 0: empty, else 1 + index of the page
+  std::vector<int32_t> page_cells_;
+  std::vector<Entry> merges_;
+  size_t mask_ = 0;
+  int shift_ = 0;
+  std::vector<uint32_t> ranks_;
+  uint32_t n_ranks_ = 0;
+  std::vector<uint32_t> n_characters_;
+  std::bitset<128 * 128> ascii_pairs_;
+  std::vector<bool> goes_on_after_, goes_on_before_;
+  bool spaces_start_words_ = true;
+  std::vector<bool> unused_;
+  std::unordered_map<int32_t, Split> splits_;
+  bool splits_depend_on_order_ = false;
+};
+
+}  // namespace moescope::text

@@ -1,0 +1,47 @@
+#include "text/piece_trie.h"
+
+namespace moescope::text {
+namespace {
+
+constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";
+
+// The byte at `position` with U+2581 read as a space; moves past it.
+uint8_t Read(std::string_view text, size_t& position) {
+  if (text.substr(position, 3) == kSpaceSymbol) {
+    position += 3;
+    return ' ';
+  }
+  return static_cast<uint8_t>(text[position++]);
+}
+
+}  // namespace
+
+void PieceTrie::Add(std::string_view piece, int32_t id) {
+  // A literal space never occurs in normalised text.
+  if (piece.empty() || piece.find(' ') != std::string_view::npos) return;
+  uint32_t node = 0;
+  for (size_t at = 0; at < piece.size();) {
+    const uint8_t byte = Read(piece, at);
+    const auto [edge, fresh] =
+        edges_.emplace(Key(node, byte), static_cast<uint32_t>(nodes_.size()));
+    if (fresh) nodes_.push_back({});
+    node = edge->second;
+  }
+  if (nodes_[node].id < 0) nodes_[node].id = id;
+  starts_[static_cast<uint8_t>(piece[0])] = true;
+  if (piece.substr(0, 3) == kSpaceSymbol) starts_[' '] = true;
+}
+
+PieceTrie::Match PieceTrie::Longest(std::string_view text, size_t position) const {
+  Match match;
+  uint32_t node = 0;
+  for (size_t at = position; at < text.size();) {
+    const auto edge = edges_.find(Key(node, Read(text, at)));
+    if (edge == edges_.end()) break;
+    node = edge->second;
+    if (nodes_[node].id >= 0) match = {nodes_[node].id, at - position};
+  }
+  return match;
+}
+
+}  // namespace moescope::text

@@ -1,0 +1,38 @@
+// The longest user-defined piece at a place of the text.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace moescope::text {
+
+// Spaces of the text and U+2581 are the same here, as normalisation makes them. Immutable once
+// filled.
+class PieceTrie {
+ public:
+  void Add(std::string_view piece, int32_t id);
+  bool empty() const { return nodes_.size() == 1; }
+
+  struct Match {
+    int32_t id = -1;  // -1: none
+    size_t n_bytes = 0;
+  };
+  Match Longest(std::string_view text, size_t position) const;
+  // Quick refusal by the first byte.
+  bool MayStart(uint8_t byte) const { return starts_[byte]; }
+
+ private:
+  struct Node {
+    int32_t id = -1;
+  };
+  static uint64_t Key(uint32_t node, uint8_t byte) { return uint64_t{node} << 8 | byte; }
+
+  std::vector<Node> nodes_ = {Node{}};
+  std::unordered_map<uint64_t, uint32_t> edges_;
+  std::array<bool, 256> starts_ = {};
+};
+
+}  // namespace moescope::text
