@@ -1,7 +1,6 @@
 #include "store/run_writer.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -11,28 +10,14 @@
 #include "base/platform/file.h"
 #include "store/run.h"
 #include "store/synthetic_run.h"
+#include "store/test_directory.h"
 
 namespace moescope::store {
 namespace {
 
 namespace fs = std::filesystem;
 
-class RunWriterTest : public testing::Test {
- protected:
-  void SetUp() override {
-    root_ =
-        (fs::path(testing::TempDir()) /
-         (std::string("run_writer_") +
-          testing::UnitTest::GetInstance()->current_test_info()->name() + std::to_string(getpid())))
-            .string();
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-  std::string Path(const std::string& name) const { return (fs::path(root_) / name).string(); }
-
-  std::string root_;
-};
+using RunWriterTest = TestDirectory;
 
 // Hashed content by path: all but the run log.
 std::map<std::string, std::string> Content(const std::string& directory) {
