@@ -118,7 +118,7 @@ provide_web() {
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return; fi
   echo "setup: installing the npm packages of web/package-lock.json into web/node_modules"
   provide_node
-  npm --prefix web ci --silent --no-audit --no-fund || fail "npm ci failed in web/"
+  npm --prefix web ci --ignore-scripts --silent --no-audit --no-fund || fail "npm ci failed in web/"
   echo "$wanted" >"$stamp"
 }
 
