@@ -47,13 +47,6 @@ struct KernelTable {
   // Over one row of n logits: -log softmax(logits)[target] in nats. n >= 1.
   float (*cross_entropy)(const float* logits, int n, int target) noexcept;
 
-  // One query row against keys [0, n_keys) of one head, causal part only (the caller sets n_keys).
-  //   query [head_dim], keys/values [n_keys] rows of stride floats, out [head_dim],
-  //   scores: scratch of n_keys floats, holds the attention row on return.
-  // Scores are query . key * scale; value sums run over key blocks at absolute positions.
-  void (*attend)(const float* query, const float* keys, const float* values, size_t stride,
-                 int n_keys, int head_dim, float scale, float* scores, float* out) noexcept;
-
   // Runs `rounds` rounds of independent fused multiply-adds in registers; returns the number of
   // floating-point operations done. For `bench --machine`.
   double (*fma_peak)(int64_t rounds) noexcept;

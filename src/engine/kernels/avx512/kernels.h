@@ -1,0 +1,11 @@
+// The level of AVX-512 F, BW, DQ and VL. Intrinsics stay in this folder.
+#pragma once
+
+#include "engine/kernels/kernel_table.h"
+
+namespace moescope::engine {
+
+// Null when the build has no code for it (another processor family).
+const KernelTable* Avx512Kernels();
+
+}  // namespace moescope::engine

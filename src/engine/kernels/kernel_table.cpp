@@ -1,0 +1,56 @@
+#include "engine/kernels/kernel_table.h"
+
+#include <cstdlib>
+#include <string>
+
+#include "base/error.h"
+#include "base/platform/cpu.h"
+#include "engine/kernels/avx2/kernels.h"
+#include "engine/kernels/avx512/kernels.h"
+#include "engine/kernels/scalar/kernels.h"
+
+namespace moescope::engine {
+namespace {
+
+constexpr KernelLevel kLevels[] = {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512};
+
+}  // namespace
+
+std::string_view Name(KernelLevel level) {
+  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512"};
+  return kNames[static_cast<int>(level)];
+}
+
+const KernelTable* KernelsFor(KernelLevel level) {
+  switch (level) {
+    case KernelLevel::kScalar:
+      return &ScalarKernels();
+    case KernelLevel::kAvx2:
+      return DetectCpu().avx2_fma ? Avx2Kernels() : nullptr;
+    case KernelLevel::kAvx512:
+      return DetectCpu().avx512 ? Avx512Kernels() : nullptr;
+  }
+  return nullptr;
+}
+
+const KernelTable& SelectKernels() {
+  const char* wanted = std::getenv("MOESCOPE_KERNELS");
+  const KernelTable* best = nullptr;
+  for (KernelLevel level : kLevels) {
+    const KernelTable* kernels = KernelsFor(level);
+    if (wanted != nullptr && *wanted != '\0' && Name(level) == wanted) {
+      if (kernels != nullptr) return *kernels;
+      throw Error(ErrorKind::kUnsupported,
+                  std::string("MOESCOPE_KERNELS=") + wanted + ": this processor or build lacks it");
+    }
+    if (kernels != nullptr) best = kernels;
+  }
+  if (wanted != nullptr && *wanted != '\0') {
+    throw Error(
+        ErrorKind::kBadInput,
+        std::string("MOESCOPE_KERNELS: expected scalar, avx2 or avx512, found '") + wanted + "'");
+  }
+  return *best;
+}
+
+}  // namespace moescope::engine

@@ -1,0 +1,117 @@
+#include "engine/kernels/machine_limits.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "base/error.h"
+#include "base/platform/cpu.h"
+#include "base/platform/memory.h"
+
+namespace moescope::engine {
+namespace {
+
+// Twice a large last-level cache, so that most of it must come from memory.
+constexpr uint64_t kBufferBytes = uint64_t{1} << 30;
+constexpr int kRounds = 4;
+constexpr int64_t kChunkBytes = 1 << 20;
+
+double Seconds(FunctionRef<void()> work) {
+  auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Anonymous memory in huge pages where there are any; unmapped at the end.
+class Buffer {
+ public:
+  explicit Buffer(uint64_t n_bytes) : n_bytes_(n_bytes) {
+    void* address =
+        mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (address == MAP_FAILED) throw Error(ErrorKind::kResource, "no memory to measure DRAM with");
+    madvise(address, n_bytes, MADV_HUGEPAGE);
+    bytes_ = static_cast<uint64_t*>(address);
+  }
+  ~Buffer() { munmap(bytes_, n_bytes_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  uint64_t* words() { return bytes_; }
+
+ private:
+  uint64_t n_bytes_;
+  uint64_t* bytes_;
+};
+
+// Adds eight streams so that the sum does not wait for itself.
+uint64_t SumWords(const uint64_t* words, int64_t n) {
+  uint64_t sums[8] = {};
+  for (int64_t i = 0; i < n; i += 8) {
+    for (int lane = 0; lane < 8; ++lane) sums[lane] += words[i + lane];
+  }
+  uint64_t total = 0;
+  for (uint64_t sum : sums) total += sum;
+  return total;
+}
+
+double MeasureDram(ThreadPool& pool, uint64_t n_bytes) {
+  Buffer buffer(n_bytes);
+  const auto n_chunks = static_cast<int64_t>(n_bytes) / kChunkBytes;
+  constexpr int64_t kWords = kChunkBytes / 8;
+  pool.Run(n_chunks, [&](int64_t chunk, int) {
+    std::fill_n(buffer.words() + chunk * kWords, kWords, uint64_t{1});
+  });
+  std::vector<uint64_t> sums(static_cast<size_t>(n_chunks));
+  double best = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    double seconds = Seconds([&] {
+      pool.Run(n_chunks, [&](int64_t chunk, int) {
+        sums[static_cast<size_t>(chunk)] = SumWords(buffer.words() + chunk * kWords, kWords);
+      });
+    });
+    for (uint64_t sum : sums) MOESCOPE_CHECK(sum == static_cast<uint64_t>(kWords));
+    best = std::max(best, static_cast<double>(n_bytes) / seconds / 1e9);
+  }
+  return best;
+}
+
+double MeasureFma(const KernelTable& kernels, ThreadPool& pool) {
+  std::vector<double> flops(static_cast<size_t>(pool.n_threads()));
+  int64_t rounds = 1000;
+  double best = 0;
+  for (int round = 0; round < 2 * kRounds;) {
+    double seconds = Seconds([&] {
+      pool.Run(pool.n_threads(), [&](int64_t task, int) {
+        flops[static_cast<size_t>(task)] = kernels.fma_peak(rounds);
+      });
+    });
+    if (seconds < 0.05) {  // too short to time: double the work
+      rounds *= 2;
+      continue;
+    }
+    double total = 0;
+    for (double n : flops) total += n;
+    best = std::max(best, total / seconds / 1e9);
+    ++round;
+  }
+  return best;
+}
+
+}  // namespace
+
+MachineLimits MeasureMachine(const KernelTable& kernels, ThreadPool& pool) {
+  const uint64_t n_bytes =
+      std::min(kBufferBytes, AvailableMemoryBytes() / 2) / kChunkBytes * kChunkBytes;
+  if (n_bytes == 0) throw Error(ErrorKind::kResource, "no memory to measure DRAM with");
+  MachineLimits limits;
+  limits.cpu = CpuModelName();
+  limits.n_threads = pool.n_threads();
+  limits.level = kernels.level;
+  limits.dram_buffer_gb = static_cast<double>(n_bytes) / 1e9;
+  limits.dram_gb_per_s = MeasureDram(pool, n_bytes);
+  limits.fp32_gflops = MeasureFma(kernels, pool);
+  return limits;
+}
+
+}  // namespace moescope::engine

@@ -1,0 +1,101 @@
+#include "engine/kernels/scalar/kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include "base/tensor/convert_rows.h"
+
+namespace moescope::engine {
+namespace {
+
+// One lane, multiply then add: a library call would be needed for a fused one.
+float Dot(const float* a, const float* b, int k) {
+  float total = 0;
+  for (int begin = 0; begin < k; begin += kSumBlock) {
+    float sum = 0;
+    int end = std::min(begin + kSumBlock, k);
+    for (int i = begin; i < end; ++i) sum += a[i] * b[i];
+    total += sum;
+  }
+  return total;
+}
+
+void Multiply(const float* x, size_t x_stride, const float* w, size_t w_stride, float* out,
+              size_t out_stride, int n_rows, int n_cols, int k) noexcept {
+  for (int row = 0; row < n_rows; ++row) {
+    for (int col = 0; col < n_cols; ++col) {
+      out[static_cast<size_t>(row) * out_stride + static_cast<size_t>(col)] =
+          Dot(x + static_cast<size_t>(row) * x_stride, w + static_cast<size_t>(col) * w_stride, k);
+    }
+  }
+}
+
+void Dequantise(DType dtype, const void* stored, float* out, size_t n) noexcept {
+  DequantiseRow(dtype, static_cast<const std::byte*>(stored), std::span(out, n));
+}
+
+void RmsNorm(const float* x, const float* weight, float eps, float* out, int n) noexcept {
+  float scale = 1 / std::sqrt(Dot(x, x, n) / static_cast<float>(n) + eps);
+  for (int i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+}
+
+void SiluMultiply(float* gate, const float* up, size_t n) noexcept {
+  for (size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+}
+
+void AddScaled(float* out, const float* x, float scale, size_t n) noexcept {
+  for (size_t i = 0; i < n; ++i) out[i] += scale * x[i];
+}
+
+float SumOfExponentials(const float* scores, int n, float largest) {
+  float total = 0;
+  for (int begin = 0; begin < n; begin += kSumBlock) {
+    float sum = 0;
+    int end = std::min(begin + kSumBlock, n);
+    for (int i = begin; i < end; ++i) sum += std::exp(scores[i] - largest);
+    total += sum;
+  }
+  return total;
+}
+
+void Softmax(float* scores, int n) noexcept {
+  float largest = *std::max_element(scores, scores + n);
+  float inverse = 1 / SumOfExponentials(scores, n, largest);
+  for (int i = 0; i < n; ++i) scores[i] = std::exp(scores[i] - largest) * inverse;
+}
+
+float CrossEntropy(const float* logits, int n, int target) noexcept {
+  float largest = *std::max_element(logits, logits + n);
+  return std::log(SumOfExponentials(logits, n, largest)) + largest - logits[target];
+}
+
+double FmaPeak(int64_t rounds) noexcept {
+  float sums[8] = {};
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (float& sum : sums) sum = sum * 0.999f + 0.001f;
+  }
+  volatile float keep = sums[0] + sums[7];
+  static_cast<void>(keep);
+  return static_cast<double>(rounds) * 2 * 8;
+}
+
+}  // namespace
+
+const KernelTable& ScalarKernels() {
+  static const KernelTable table = {
+      .level = KernelLevel::kScalar,
+      .width = 1,
+      .multiply = Multiply,
+      .dequantise = Dequantise,
+      .rms_norm = RmsNorm,
+      .silu_multiply = SiluMultiply,
+      .add_scaled = AddScaled,
+      .softmax = Softmax,
+      .cross_entropy = CrossEntropy,
+      .fma_peak = FmaPeak,
+  };
+  return table;
+}
+
+}  // namespace moescope::engine
