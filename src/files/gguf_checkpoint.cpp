@@ -230,7 +230,8 @@ Vocabulary ReadVocabulary(const Keys& keys, const GgufFile& file) {
   }
   int64_t last = static_cast<int64_t>(tokens.count) - 1;
   vocabulary.unknown_id = keys.IntegerOr("tokenizer.ggml.unknown_token_id", 0, last, 0);
-  vocabulary.bos_id = keys.IntegerOr("tokenizer.ggml.bos_token_id", 0, last, 1);
+  int default_bos = keys.BooleanOr("tokenizer.ggml.add_bos_token", true) ? 1 : -1;
+  vocabulary.bos_id = keys.IntegerOr("tokenizer.ggml.bos_token_id", 0, last, default_bos);
   vocabulary.eos_id = keys.IntegerOr("tokenizer.ggml.eos_token_id", 0, last, 2);
   vocabulary.add_space_prefix = keys.BooleanOr("tokenizer.ggml.add_space_prefix", true);
   vocabulary.remove_extra_whitespaces =
@@ -266,6 +267,9 @@ Checkpoint OpenGgufCheckpoint(std::shared_ptr<const RandomAccessFile> file) {
     vocabulary = std::make_shared<const Vocabulary>(ReadVocabulary(keys, gguf));
     config.bos_id = vocabulary->bos_id;
     config.eos_id = vocabulary->eos_id;
+  } else {
+    config.bos_id = keys.IntegerOr("tokenizer.ggml.bos_token_id", 0, config.vocab_size - 1, -1);
+    config.eos_id = keys.IntegerOr("tokenizer.ggml.eos_token_id", 0, config.vocab_size - 1, -1);
   }
   CheckModelConfig(config, gguf.path());
   CheckpointBuilder builder(gguf.path(), "gguf", config, Layout::kGguf);
