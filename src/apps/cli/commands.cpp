@@ -11,6 +11,7 @@ std::span<const Command> Commands() {
   static const std::vector<Command> commands = {
       {"query", "Ask a run a question in SQL", AddQuery},
       {"verify", "Check every byte of a run against its manifest", AddVerify},
+      {"convert", "Write a checkpoint as one GGUF file", AddConvert},
       {"import", "Turn routes that other programs recorded into a run", AddImport},
   };
   return commands;
