@@ -5,20 +5,22 @@ namespace {
 
 constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";
 
-// The byte at `position` with U+2581 read as a space; moves past it.
-uint8_t Read(std::string_view text, size_t& position) {
-  if (text.substr(position, 3) == kSpaceSymbol) {
+}  // namespace
+
+// The byte at `position`, U+2581 as a space where they are alike; moves past it.
+uint8_t PieceTrie::Read(std::string_view text, size_t& position) const {
+  if (spaces_ == Spaces::kAlike && text.substr(position, 3) == kSpaceSymbol) {
     position += 3;
     return ' ';
   }
   return static_cast<uint8_t>(text[position++]);
 }
 
-}  // namespace
-
 void PieceTrie::Add(std::string_view piece, int32_t id) {
-  // A literal space never occurs in normalised text.
-  if (piece.empty() || piece.find(' ') != std::string_view::npos) return;
+  if (piece.empty()) return;
+  // Normalised text has no spaces, so a piece with one never matches there.
+  const bool alike = spaces_ == Spaces::kAlike;
+  if (alike && piece.find(' ') != std::string_view::npos) return;
   uint32_t node = 0;
   for (size_t at = 0; at < piece.size();) {
     const uint8_t byte = Read(piece, at);
@@ -29,7 +31,7 @@ void PieceTrie::Add(std::string_view piece, int32_t id) {
   }
   if (nodes_[node].id < 0) nodes_[node].id = id;
   starts_[static_cast<uint8_t>(piece[0])] = true;
-  if (piece.substr(0, 3) == kSpaceSymbol) starts_[' '] = true;
+  if (alike && piece.substr(0, 3) == kSpaceSymbol) starts_[' '] = true;
 }
 
 PieceTrie::Match PieceTrie::Longest(std::string_view text, size_t position) const {

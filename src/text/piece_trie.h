@@ -9,10 +9,13 @@
 
 namespace moescope::text {
 
-// Spaces of the text and U+2581 are the same here, as normalisation makes them. Immutable once
-// filled.
+// Immutable once filled.
 class PieceTrie {
  public:
+  // Whether a space of the text and U+2581 are the same, as normalisation makes them.
+  enum class Spaces { kAlike, kLiteral };
+  explicit PieceTrie(Spaces spaces) : spaces_(spaces) {}
+
   void Add(std::string_view piece, int32_t id);
   bool empty() const { return nodes_.size() == 1; }
 
@@ -28,8 +31,10 @@ class PieceTrie {
   struct Node {
     int32_t id = -1;
   };
+  uint8_t Read(std::string_view text, size_t& position) const;
   static uint64_t Key(uint32_t node, uint8_t byte) { return uint64_t{node} << 8 | byte; }
 
+  Spaces spaces_;
   std::vector<Node> nodes_ = {Node{}};
   std::unordered_map<uint64_t, uint32_t> edges_;
   std::array<bool, 256> starts_ = {};

@@ -29,7 +29,8 @@ struct Tables {
   explicit Tables(const files::Vocabulary& vocabulary);
 
   MergeTable merges;
-  PieceTrie user_defined;
+  PieceTrie user_defined{PieceTrie::Spaces::kAlike};
+  PieceTrie literal_user_defined{PieceTrie::Spaces::kLiteral};  // before normalisation
   std::array<int32_t, 256> byte_pieces;    // kNone where the vocabulary has none
   std::array<int32_t, 128> ascii_symbols;  // ' ' as U+2581
   int32_t unknown_id;
@@ -64,6 +65,7 @@ Tables::Tables(const files::Vocabulary& vocabulary)
     if (piece.type == PieceType::kUserDefined && piece.text.size() <= MergeTable::kMaxPieceBytes &&
         FindBrokenUtf8(piece.text) == std::string_view::npos) {
       user_defined.Add(piece.text, static_cast<int32_t>(id));
+      literal_user_defined.Add(piece.text, static_cast<int32_t>(id));
     }
   }
   for (uint32_t c = 0; c < 128; ++c) {
@@ -151,25 +153,33 @@ void Encoder::Normalise(std::string_view text) {
   text_ = normalised;
 }
 
-// Drops leading and trailing spaces and all but one of a run. A dropped space belongs to the source
-// of the byte after it.
+// Drops leading and trailing spaces and all but one of a run, except inside user-defined pieces. A
+// dropped space belongs to the source of the byte after it.
 void Encoder::RemoveExtraSpaces(std::string_view text) {
   std::string& kept = scratch_.normalised;
   std::vector<uint32_t>& offsets = scratch_.offsets;
   offsets.assign(1, 0);
   has_offsets_ = true;
-  const size_t first = text.find_first_not_of(' ');
-  if (first == std::string_view::npos) return;
+  const auto step = [&](size_t at) {
+    return std::max<size_t>(tables_.literal_user_defined.Longest(text, at).n_bytes, 1);
+  };
+  size_t at = 0;
+  while (at < text.size() && text[at] == ' ' && step(at) == 1) ++at;
+  if (at == text.size()) return;
   if (tables_.add_space_prefix) {
     kept.push_back(' ');
     offsets.push_back(0);
   }
   bool after_space = true;
-  for (size_t i = first; i < text.size(); ++i) {
-    if (text[i] == ' ' && after_space) continue;
-    after_space = text[i] == ' ';
-    kept.push_back(text[i]);
-    offsets.push_back(static_cast<uint32_t>(i + 1));
+  while (at < text.size()) {
+    const size_t end = at + step(at);
+    for (; at < end && after_space && text[at] == ' ';) ++at;
+    if (at == end) continue;
+    after_space = text[end - 1] == ' ';
+    for (; at < end; ++at) {
+      kept.push_back(text[at]);
+      offsets.push_back(static_cast<uint32_t>(at + 1));
+    }
   }
   while (!kept.empty()) {
     const size_t n = kept.back() == ' ' ? 1 : kept.ends_with(kSpaceSymbol) ? 3 : 0;
@@ -306,23 +316,22 @@ size_t Encoder::CharactersEnd(uint32_t n_characters) const {
   return end;
 }
 
-// Emits a symbol, or the parts of an unused piece.
+// Emits a symbol, or the parts of an unused piece; an unused character is as good as unknown.
 void Encoder::EmitSymbol(int32_t symbol) {
   std::vector<int32_t>& stack = scratch_.unused_stack;
   stack.assign(1, symbol);
   while (!stack.empty()) {
     symbol = stack.back();
     stack.pop_back();
-    if (merges_.IsUnused(symbol)) {
-      const MergeTable::Split split = scratch_.merger.SplitOf(symbol);
-      if (split.left != kNone) {
-        stack.push_back(split.right);
-        stack.push_back(split.left);
-        continue;
-      }
+    const bool unused = merges_.IsUnused(symbol);
+    const MergeTable::Split split = unused ? scratch_.merger.SplitOf(symbol) : MergeTable::Split{};
+    if (split.left != kNone) {
+      stack.push_back(split.right);
+      stack.push_back(split.left);
+      continue;
     }
     const size_t n_bytes = CharactersEnd(merges_.n_characters(symbol)) - at_;
-    if (symbol < merges_.n_pieces()) {
+    if (symbol < merges_.n_pieces() && !unused) {
       Emit(symbol, n_bytes);
     } else {
       EmitBytes(n_bytes);
@@ -383,13 +392,17 @@ class SentencePieceTokenizer : public Tokenizer {
     return WithSpaces(piece.text);
   }
 
-  std::string FirstTokenBytes(int32_t id) const override {
+  std::string NextBytes(int32_t id, bool& at_start) const override {
     const auto& piece = Piece(id);
+    if (piece.type == PieceType::kControl) return "";
+    std::string bytes = TokenBytes(id);
+    const bool spelled = piece.type != PieceType::kByte && id != tables_.unknown_id;
     const bool prefixed = tables_.add_space_prefix || tables_.remove_extra_spaces;
-    const bool spelled = piece.type == PieceType::kNormal ||
-                         piece.type == PieceType::kUserDefined || piece.type == PieceType::kUnused;
-    const std::string bytes = TokenBytes(id);
-    return prefixed && spelled && piece.text.starts_with(kSpaceSymbol) ? bytes.substr(1) : bytes;
+    const bool strip = at_start && prefixed && spelled && piece.text.starts_with(kSpaceSymbol);
+    if (strip) bytes.erase(0, 1);
+    // Where extra spaces are removed, a text has none at its start.
+    at_start = at_start && tables_.remove_extra_spaces && bytes.empty();
+    return bytes;
   }
 
   std::string TokenText(int32_t id) const override { return Piece(id).text; }
@@ -398,11 +411,7 @@ class SentencePieceTokenizer : public Tokenizer {
   std::string Decode(const std::vector<int32_t>& ids) const override {
     std::string text;
     bool at_start = true;
-    for (const int32_t id : ids) {
-      if (IsControl(id)) continue;
-      text += at_start ? FirstTokenBytes(id) : TokenBytes(id);
-      at_start = false;
-    }
+    for (const int32_t id : ids) text += NextBytes(id, at_start);
     return text;
   }
 

@@ -19,9 +19,7 @@ std::string ReplaceBroken(std::string_view bytes) {
 }  // namespace
 
 std::string StreamingDecoder::Push(int32_t id) {
-  if (tokenizer_.IsControl(id)) return "";
-  pending_ += at_start_ ? tokenizer_.FirstTokenBytes(id) : tokenizer_.TokenBytes(id);
-  at_start_ = false;
+  pending_ += tokenizer_.NextBytes(id, at_start_);
   const size_t certain = pending_.size() - IncompleteTail(pending_);
   std::string text = ReplaceBroken(std::string_view(pending_).substr(0, certain));
   pending_.erase(0, certain);

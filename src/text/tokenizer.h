@@ -32,8 +32,9 @@ class Tokenizer {
   // The bytes of one token as it continues a text (a leading U+2581 is a space); none for control
   // tokens.
   virtual std::string TokenBytes(int32_t id) const = 0;
-  // The same where the token begins a text: without the space of a dummy prefix.
-  virtual std::string FirstTokenBytes(int32_t id) const = 0;
+  // The same without the space of a dummy prefix. `at_start` is true before the first token of a
+  // text, and updated.
+  virtual std::string NextBytes(int32_t id, bool& at_start) const = 0;
   // The token as the vocabulary spells it ("▁the", "<0x0A>", "<s>"), for display.
   virtual std::string TokenText(int32_t id) const = 0;
   // True for control tokens (BOS, EOS): they stand for no text.
