@@ -9,6 +9,7 @@ namespace moescope::cli {
 
 std::span<const Command> Commands() {
   static const std::vector<Command> commands = {
+      {"figure", "Figures and tables of a run, in the terminal", AddFigure},
       {"query", "Ask a run a question in SQL", AddQuery},
       {"verify", "Check every byte of a run against its manifest", AddVerify},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "study/analysis/random.h"
@@ -12,12 +13,16 @@ namespace moescope::study {
 namespace {
 
 // Sums of one resample: how often each unit was drawn, times its row.
-void SumResample(std::span<const double> sums, int n_columns, Random random,
-                 std::vector<uint32_t>& times, std::vector<double>& totals) {
+void SumResample(std::span<const double> sums, int n_columns, std::span<const int64_t> strata,
+                 Random random, std::vector<uint32_t>& times, std::vector<double>& totals) {
   const size_t n_units = times.size();
   std::fill(times.begin(), times.end(), 0);
   std::fill(totals.begin(), totals.end(), 0.0);
-  for (size_t draw = 0; draw < n_units; ++draw) ++times[random.Below(n_units)];
+  uint32_t* stratum = times.data();
+  for (int64_t size : strata) {
+    for (int64_t draw = 0; draw < size; ++draw) ++stratum[random.Below(size)];
+    stratum += size;
+  }
   for (size_t unit = 0; unit < n_units; ++unit) {
     if (times[unit] == 0) continue;
     const double weight = times[unit];
@@ -40,8 +45,18 @@ double Quantile(std::span<const double> sorted_values, double q) {
 std::vector<Interval> BootstrapRatios(std::span<const double> sums, int n_columns,
                                       std::span<const Ratio> ratios, uint64_t key,
                                       const BootstrapOptions& options, ThreadPool& pool) {
-  MOESCOPE_CHECK(n_columns > 0 && sums.size() % n_columns == 0);
-  const size_t n_units = sums.size() / n_columns;
+  MOESCOPE_CHECK(n_columns > 0);
+  const int64_t n_units = static_cast<int64_t>(sums.size()) / n_columns;
+  return BootstrapStratifiedRatios(sums, n_columns, std::span(&n_units, 1), ratios, key, options,
+                                   pool);
+}
+
+std::vector<Interval> BootstrapStratifiedRatios(std::span<const double> sums, int n_columns,
+                                                std::span<const int64_t> strata,
+                                                std::span<const Ratio> ratios, uint64_t key,
+                                                const BootstrapOptions& options, ThreadPool& pool) {
+  const size_t n_units = std::accumulate(strata.begin(), strata.end(), int64_t{0});
+  MOESCOPE_CHECK(n_columns > 0 && sums.size() == n_units * n_columns);
   if (n_units < kMinUnits || options.n_samples < 1) return {};
 
   struct Scratch {
@@ -60,7 +75,8 @@ std::vector<Interval> BootstrapRatios(std::span<const double> sums, int n_column
     mine.totals.resize(n_columns);
     const int64_t end = std::min<int64_t>(options.n_samples, (task + 1) * kSamplesPerTask);
     for (int64_t sample = task * kSamplesPerTask; sample < end; ++sample) {
-      SumResample(sums, n_columns, Random(Combine(stream, sample)), mine.times, mine.totals);
+      SumResample(sums, n_columns, strata, Random(Combine(stream, sample)), mine.times,
+                  mine.totals);
       for (size_t r = 0; r < ratios.size(); ++r) {
         const double denominator = mine.totals[ratios[r].denominator];
         values[r * n_samples + sample] =

@@ -41,6 +41,13 @@ std::vector<Interval> BootstrapRatios(std::span<const double> sums, int n_column
                                       std::span<const Ratio> ratios, uint64_t key,
                                       const BootstrapOptions& options, ThreadPool& pool);
 
+// The same for units of several data sets together: `strata` counts the units of each in turn, and
+// each is resampled by itself. `sums` has the units of all.
+std::vector<Interval> BootstrapStratifiedRatios(std::span<const double> sums, int n_columns,
+                                                std::span<const int64_t> strata,
+                                                std::span<const Ratio> ratios, uint64_t key,
+                                                const BootstrapOptions& options, ThreadPool& pool);
+
 // The value below which a share `q` of sorted `values` lies, interpolated. Requires: not empty.
 double Quantile(std::span<const double> sorted_values, double q);
 

@@ -44,8 +44,8 @@ RowColumns LoadRows(const store::Run& run, store::Database& database) {
   builder.Reserve(run.n_tokens());
   int64_t next_token = 0, document = -1, sequence = -1;
   const char* sql =
-      "SELECT token, document, sequence, coalesce(position, 0), coalesce(token_id, -1), "
-      "coalesce(special, 0) FROM tokens";
+      "SELECT token, document, sequence, position, coalesce(token_id, -1), special "
+      "FROM tokens";
   database.Stream(sql, [&](store::Chunk& chunk) {
     ThrowIfCancelled();
     const auto token_column = chunk.Integers(0), document_column = chunk.Integers(1),
@@ -142,14 +142,6 @@ LayerColumns LoadLayer(const store::Run& run, store::Database& database, const R
                             run.directory(), layer, n_tokens, n_found));
   }
   return columns;
-}
-
-std::vector<int> AvailableLayers(store::Database& database) {
-  std::vector<int> layers;
-  for (const auto& row : database.Query("SELECT DISTINCT layer FROM routes ORDER BY layer").rows) {
-    layers.push_back(static_cast<int>(std::get<int64_t>(row[0])));
-  }
-  return layers;
 }
 
 }  // namespace moescope::study

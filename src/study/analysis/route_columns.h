@@ -97,9 +97,6 @@ RowColumns LoadRows(const store::Run& run, store::Database& database);
 LayerColumns LoadLayer(const store::Run& run, store::Database& database, const RowColumns& rows,
                        int layer);
 
-// Layers the run has routes for, in increasing order (an imported run may lack some).
-std::vector<int> AvailableLayers(store::Database& database);
-
 // "0,3", "all", or "" for the default: first, middle, last of those available (0, 15, 31 of 32).
 // Throws Error(kBadInput) naming the text or the layer that is not there.
 std::vector<int> ParseLayers(const std::string& text, const std::vector<int>& available);

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "study/analysis/expert_shares.h"
+#include "study/analysis/findings.h"
 #include "study/analysis/perplexity.h"
 #include "study/analysis/repetition.h"
 #include "study/analysis/statement.h"
@@ -19,18 +21,22 @@ using Cell = std::variant<std::monostate, int64_t, double, std::string>;
 
 // The rows as --json and --csv give them: fractions, full precision, one name a column.
 struct FigureTable {
-  std::string figure;  // "7", "table5", "perplexity"
+  std::string figure;                               // "7", "table5", "perplexity"
+  std::vector<std::pair<std::string, Cell>> about;  // what holds for all rows: "convention", "lag"
   std::vector<std::string> columns;
   std::vector<std::vector<Cell>> rows;
 };
 
-FigureTable SharesFigure(const std::vector<ExpertShare>& shares);
-FigureTable RepetitionFigure(const std::vector<RepetitionCell>& cells);
+FigureTable SharesFigure(const std::vector<ExpertShare>& shares,
+                         ShareConvention convention = ShareConvention::kAssignments);
+FigureTable RepetitionFigure(const std::vector<RepetitionCell>& cells,
+                             bool differing_tokens = false);
 FigureTable PerplexityFigure(const std::vector<PerplexityRow>& rows);
 FigureTable ExpertTokensFigure(int layer, int expert, const std::vector<ExpertToken>& tokens);
+FigureTable FindingsFigure(const Findings& findings);
 FigureTable TokenExpertsFigure(const std::vector<TokenExpert>& experts);
 
-// {"figure": ..., "rows": [{column: value}], "statement": {...}}, one line a row.
+// {"figure": ..., about..., "rows": [{column: value}], "statement": {...}}, one line a row.
 std::string FigureJson(const FigureTable& table, const Statement& statement);
 // RFC 4180, with a header line.
 std::string FigureCsv(const FigureTable& table);
