@@ -56,6 +56,15 @@ void SyncDirectory(const std::string& directory) {
 
 DurableFileWriter::DurableFileWriter(const std::string& path)
     : path_(path), temporary_(path + ".partial") {
+  // The rename would replace a device (/dev/null!) or pipe by a file of its name.
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(ErrorKind::kIo,
+                fmt::format("cannot write: {}: expected a file or a free name, found a {}; choose "
+                            "another name",
+                            path, std::filesystem::is_directory(status) ? "folder" : "device"));
+  }
   fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd_ < 0) {
     int reason = errno;

@@ -10,7 +10,7 @@ namespace moescope {
 
 // Writes a temporary name in the same directory, fsyncs, renames over `path`, fsyncs the directory.
 // Throws Error(kIo) naming the path, the bytes needed and, when the disk is full, the bytes free;
-// the old file is then untouched.
+// the old file is then untouched. So it does when `path` is a folder, device or pipe.
 void ReplaceFile(const std::string& path, ByteSpan content);
 
 // A file being written under a temporary name; Commit() makes it appear, the destructor of an

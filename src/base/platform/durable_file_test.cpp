@@ -1,6 +1,7 @@
 #include "base/platform/durable_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -24,6 +25,16 @@ TEST(DurableFile, ReplacesWholeContentOrNothing) {
   EXPECT_EQ(ReadWholeFile(path, 100), "new");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory), {}), 1);
   std::filesystem::remove_all(directory);
+}
+
+TEST(DurableFile, LeavesDevicesAndPipesAlone) {
+  std::string pipe = (std::filesystem::path(testing::TempDir()) / "durable_file_pipe").string();
+  std::filesystem::remove(pipe);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THROW(ReplaceFile(pipe, AsBytes("x")), Error);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_THROW(ReplaceFile(testing::TempDir(), AsBytes("x")), Error);
+  std::filesystem::remove(pipe);
 }
 
 TEST(DurableFile, NamesAFolderThatDoesNotExist) {
