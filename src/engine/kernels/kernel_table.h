@@ -29,6 +29,12 @@ struct KernelTable {
   void (*multiply)(const float* x, size_t x_stride, const float* w, size_t w_stride, float* out,
                    size_t out_stride, int n_rows, int n_cols, int k) noexcept;
 
+  // out[r * out_stride + c] = sum_k x[r * x_stride + k] * w[k * w_stride + c]
+  //   x [n_rows, k], w [k, n_cols] float32: lanes run along the columns, so a sum is one chain in
+  //   order of k within each block, and short sums need no reduction. For attention.
+  void (*multiply_columns)(const float* x, size_t x_stride, const float* w, size_t w_stride,
+                           float* out, size_t out_stride, int n_rows, int n_cols, int k) noexcept;
+
   // Exact conversion of n stored elements (a multiple of the block) to float32.
   void (*dequantise)(DType dtype, const void* stored, float* out, size_t n) noexcept;
 

@@ -6,7 +6,8 @@
 // Vec offers: kWidth, Zero, Set(float), Load(p), LoadFirst(p, n), StoreFirst(p, n), operators + - *
 // /, Fma(a, b, c), Max(a, b), RoundToInt(a), ScaleByPowerOfTwo(a, n), Sum() and MaxLane() by a
 // fixed tree, LoadHalf(p), LoadBFloat(p), LoadBytes(p); kTileRows x kTileColumns accumulators fit
-// in registers, and StoreSums writes their sums by the same tree as Sum().
+// in registers, and StoreSums writes their sums by the same tree as Sum(); kColumnRows x
+// kColumnVectors accumulators do beside kColumnVectors vectors of weights.
 #pragma once
 
 #include <cmath>
@@ -101,6 +102,77 @@ void Multiply(const float* x, size_t x_stride, const float* w, size_t w_stride, 
   do {
     MultiplyBlock(x + begin, x_stride, w + begin, w_stride, out, out_stride, n_rows, n_cols,
                   Smaller(k - begin, kSumBlock), begin > 0);
+    begin += kSumBlock;
+  } while (begin < k);
+}
+
+// R rows x C vectors of columns over one block of k elements: a row's element meets C vectors of
+// weights, so that each output is one fused chain over k. `last`: lanes of the last vector.
+template <int R, int C>
+void MultiplyColumnsTile(const float* x, size_t x_stride, const float* w, size_t w_stride,
+                         float* out, size_t out_stride, int k, int last, bool add) {
+  Vec sums[R][C];
+  for (auto& row : sums) {
+    for (Vec& sum : row) sum = Vec::Zero();
+  }
+  auto accumulate = [&](auto load_last) {
+    for (int i = 0; i < k; ++i) {
+      Vec columns[C];
+      for (int c = 0; c < C - 1; ++c) columns[c] = Vec::Load(w + c * Vec::kWidth);
+      columns[C - 1] = load_last(w + (C - 1) * Vec::kWidth);
+      w += w_stride;
+      for (int r = 0; r < R; ++r) {
+        const Vec row = Vec::Set(x[r * x_stride + i]);
+        for (int c = 0; c < C; ++c) sums[r][c] = Fma(row, columns[c], sums[r][c]);
+      }
+    }
+  };
+  if (last == Vec::kWidth) {
+    accumulate([](const float* p) { return Vec::Load(p); });
+  } else {
+    accumulate([last](const float* p) { return Vec::LoadFirst(p, last); });
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) {
+      float* place = out + r * out_stride + c * Vec::kWidth;
+      const int lanes = c == C - 1 ? last : Vec::kWidth;
+      Vec sum = sums[r][c];
+      if (add) sum = Vec::LoadFirst(place, lanes) + sum;
+      sum.StoreFirst(place, lanes);
+    }
+  }
+}
+
+using ColumnsTileFunction = void (*)(const float*, size_t, const float*, size_t, float*, size_t,
+                                     int, int, bool);
+template <int... I>
+constexpr auto ColumnsTileTable(std::integer_sequence<int, I...>) {
+  struct Table {
+    ColumnsTileFunction tiles[sizeof...(I)];
+  };
+  return Table{{MultiplyColumnsTile<I / kColumnVectors + 1, I % kColumnVectors + 1>...}};
+}
+constexpr auto kColumnsTiles =
+    ColumnsTileTable(std::make_integer_sequence<int, kColumnRows * kColumnVectors>{});
+
+void MultiplyColumns(const float* x, size_t x_stride, const float* w, size_t w_stride, float* out,
+                     size_t out_stride, int n_rows, int n_cols, int k) noexcept {
+  constexpr int kStep = kColumnVectors * Vec::kWidth;
+  int begin = 0;
+  do {
+    const int block = Smaller(k - begin, kSumBlock);
+    for (int column = 0; column < n_cols; column += kStep) {
+      const int columns = Smaller(kStep, n_cols - column);
+      const int vectors = (columns + Vec::kWidth - 1) / Vec::kWidth;
+      for (int row = 0; row < n_rows; row += kColumnRows) {
+        const int rows = Smaller(kColumnRows, n_rows - row);
+        kColumnsTiles.tiles[(rows - 1) * kColumnVectors + vectors - 1](
+            x + static_cast<size_t>(row) * x_stride + begin, x_stride,
+            w + static_cast<size_t>(begin) * w_stride + column, w_stride,
+            out + static_cast<size_t>(row) * out_stride + static_cast<size_t>(column), out_stride,
+            block, columns - (vectors - 1) * Vec::kWidth, begin > 0);
+      }
+    }
     begin += kSumBlock;
   } while (begin < k);
 }
@@ -266,6 +338,7 @@ constexpr KernelTable MakeKernelTable(KernelLevel level) {
   return {.level = level,
           .width = Vec::kWidth,
           .multiply = Multiply,
+          .multiply_columns = MultiplyColumns,
           .dequantise = Dequantise,
           .rms_norm = RmsNorm,
           .silu_multiply = SiluMultiply,

@@ -81,12 +81,12 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
   MOESCOPE_CHECK(router.experts_per_token <= router.n_experts);
   MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows >= options.max_sequence);
   queries = buffers.shared.data();
-  keys = queries + shape.wave_rows * shape.query_dim;
-  values = keys + shape.wave_rows * shape.kv_dim;
+  values = queries + shape.wave_rows * shape.query_dim;
+  keys = values + shape.wave_rows * shape.kv_dim;
   outputs = buffers.shared.data();
   weights.experts.resize(static_cast<size_t>(router.n_experts));
   const auto rows = static_cast<size_t>(shape.wave_rows);
-  value_places.reserve(rows);
+  key_places.reserve(rows);
   attention_tasks.reserve(rows);
 }
 
@@ -107,13 +107,13 @@ void Sweep::State::CheckWave() const {
 }
 
 void Sweep::State::PlaceSequences() {
-  value_places.clear();
+  key_places.clear();
   attention_tasks.clear();
   int64_t next = 0;
   for (size_t s = 0; s + 1 < wave->sequence_begin.size(); ++s) {
     const int64_t length = wave->sequence_begin[s + 1] - wave->sequence_begin[s];
-    const int64_t stride = ValueStride(length);
-    value_places.push_back({next, stride});
+    const int64_t stride = KeyStride(length);
+    key_places.push_back({next, stride});
     next += stride * shape.kv_dim;
     // The last block of a sequence has most keys: long tasks first, so that the end is even.
     for (int64_t block = (length + kQueryBlock - 1) / kQueryBlock - 1; block >= 0; --block) {

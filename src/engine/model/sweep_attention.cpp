@@ -57,45 +57,50 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
     return Range{std::clamp<int64_t>((heads.begin - first) * head_dim, 0, dim),
                  std::clamp<int64_t>((heads.end - first) * head_dim, 0, dim)};
   };
-  auto project = [&](const WeightMatrix& w, Range dims, float* all, int64_t stride) {
-    MultiplyStored(
-        kernels, NormedRows(rows), w, dims.begin, dims.end,
-        {all + rows.begin * stride + dims.begin, static_cast<size_t>(stride), rows.size()}, tile);
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      rope.Apply(all + row * stride + dims.begin, static_cast<int>(dims.size() / head_dim),
-                 wave->rows[static_cast<size_t>(row)].position);
+  auto project = [&](const WeightMatrix& w, Range dims, Rows out) {
+    MultiplyStored(kernels, NormedRows(rows), w, dims.begin, dims.end, out, tile);
+  };
+  auto turn = [&](Range dims, Rows out) {
+    for (int64_t row = 0; row < rows.size(); ++row) {
+      rope.Apply(out.row(row), static_cast<int>(dims.size() / head_dim),
+                 wave->rows[static_cast<size_t>(rows.begin + row)].position);
     }
   };
 
   if (Range dims = part(0, shape.query_dim); dims.size() > 0) {
-    project(weights.query, dims, queries, shape.query_dim);
+    const Rows out = {queries + rows.begin * shape.query_dim + dims.begin,
+                      static_cast<size_t>(shape.query_dim), rows.size()};
+    project(weights.query, dims, out);
+    turn(dims, out);
     // The scale of the scores is applied to the queries, where it is cheapest.
     const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      float* query = queries + row * shape.query_dim;
-      for (int64_t dim = dims.begin; dim < dims.end; ++dim) query[dim] *= scale;
+    for (int64_t row = 0; row < rows.size(); ++row) {
+      for (int64_t dim = 0; dim < dims.size(); ++dim) out.row(row)[dim] *= scale;
     }
   }
   if (Range dims = part(first_key, shape.kv_dim); dims.size() > 0) {
-    project(weights.key, dims, keys, shape.kv_dim);
+    const Rows out = {block, static_cast<size_t>(dims.size()), rows.size()};
+    project(weights.key, dims, out);
+    turn(dims, out);
+    StoreKeys(rows, dims, block);
   }
   if (Range dims = part(first_value, shape.kv_dim); dims.size() > 0) {
-    MultiplyStored(kernels, NormedRows(rows), weights.value, dims.begin, dims.end,
-                   {block, static_cast<size_t>(dims.size()), rows.size()}, tile);
-    StoreValues(rows, dims, block);
+    project(weights.value, dims,
+            {values + rows.begin * shape.kv_dim + dims.begin, static_cast<size_t>(shape.kv_dim),
+             rows.size()});
   }
 }
 
 // Transposes a block [rows, dims] into the places of the sequences that the rows belong to.
-void Sweep::State::StoreValues(Range rows, Range dims, const float* block) {
+void Sweep::State::StoreKeys(Range rows, Range dims, const float* block) {
   const std::vector<int64_t>& begins = wave->sequence_begin;
   auto sequence = static_cast<size_t>(std::upper_bound(begins.begin(), begins.end(), rows.begin) -
                                       begins.begin() - 1);
   for (int64_t row = rows.begin; row < rows.end; ++sequence) {
     const int64_t end = std::min(rows.end, begins[sequence + 1]);
-    const ValuePlace place = value_places[sequence];
+    const KeyPlace place = key_places[sequence];
     for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
-      float* out = values + place.begin + dim * place.stride - begins[sequence];
+      float* out = keys + place.begin + dim * place.stride - begins[sequence];
       const float* in = block + (dim - dims.begin);
       for (int64_t r = row; r < end; ++r) out[r] = in[(r - rows.begin) * dims.size()];
     }
@@ -112,15 +117,15 @@ void Sweep::State::RunAttention() {
     const AttentionTask& task = attention_tasks[static_cast<size_t>(index / n_kv_heads)];
     const int64_t head = index % n_kv_heads;
     const int64_t begin = wave->sequence_begin[static_cast<size_t>(task.sequence)];
-    const ValuePlace place = value_places[static_cast<size_t>(task.sequence)];
+    const KeyPlace place = key_places[static_cast<size_t>(task.sequence)];
     Attend(kernels,
            {.queries = queries + (begin + task.first_position) * shape.query_dim +
                        head * group * shape.head_dim,
             .query_stride = static_cast<size_t>(shape.query_dim),
-            .keys = keys + begin * shape.kv_dim + head * shape.head_dim,
-            .key_stride = static_cast<size_t>(shape.kv_dim),
-            .values = values + place.begin + head * shape.head_dim * place.stride,
-            .value_stride = static_cast<size_t>(place.stride),
+            .keys = keys + place.begin + head * shape.head_dim * place.stride,
+            .key_stride = static_cast<size_t>(place.stride),
+            .values = values + begin * shape.kv_dim + head * shape.head_dim,
+            .value_stride = static_cast<size_t>(shape.kv_dim),
             .first_position = task.first_position,
             .n_queries = task.n_queries,
             .n_heads = static_cast<int>(group),

@@ -23,7 +23,7 @@ SweepShape SweepShape::Of(const files::ModelConfig& config, int experts_per_toke
 }
 
 uint64_t SweepShape::SharedFloats() const {
-  uint64_t attention = Product(wave_rows, query_dim + kv_dim) + ValueFloats();
+  uint64_t attention = Product(wave_rows, query_dim + kv_dim) + KeyFloats();
   return std::max(attention, SlotCount() * static_cast<uint64_t>(model_dim));
 }
 
@@ -58,7 +58,7 @@ uint64_t SweepShape::TotalBytes() const {
          RopeTable::Bytes(static_cast<int>(head_dim), max_sequence);
 }
 
-int64_t ValueStride(int64_t n_rows) {
+int64_t KeyStride(int64_t n_rows) {
   if (n_rows < 64) return n_rows;
   const int64_t lines = (n_rows + 15) / 16;
   return (lines | 1) * 16;

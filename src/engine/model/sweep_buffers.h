@@ -24,10 +24,10 @@ struct SweepShape {
 
   // Elements of each buffer.
   uint64_t ResidualFloats() const { return Product(wave_rows, model_dim); }
-  // One layer's queries, keys and transposed values while attention runs; afterwards the expert
+  // One layer's queries, values and transposed keys while attention runs; afterwards the expert
   // outputs [wave_rows * experts_per_token, model_dim] in the same place.
   uint64_t SharedFloats() const;
-  uint64_t ValueFloats() const { return Product(wave_rows + wave_rows / 2, kv_dim); }
+  uint64_t KeyFloats() const { return Product(wave_rows + wave_rows / 2, kv_dim); }
   uint64_t RouterFloats() const { return Product(wave_rows, n_experts); }
   uint64_t SlotCount() const { return Product(wave_rows, experts_per_token); }
   // Hidden rows of experts held at once: one block a worker, or a micro-batch of 1,024.
@@ -47,9 +47,9 @@ struct SweepShape {
   }
 };
 
-// Distance in floats between the transposed values of two dimensions of a sequence of n rows: an
+// Distance in floats between the transposed keys of two dimensions of a sequence of n rows: an
 // odd number of cache lines, so that columns do not fall on the same cache sets. At most 1.5 n.
-int64_t ValueStride(int64_t n_rows);
+int64_t KeyStride(int64_t n_rows);
 
 struct SweepBuffers {
   explicit SweepBuffers(const SweepShape& shape);

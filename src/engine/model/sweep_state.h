@@ -27,9 +27,9 @@ struct Sweep::State {
     int64_t begin, end;
     int64_t size() const { return end - begin; }
   };
-  // Where the transposed values of a sequence lie: element (dim, position) is at
+  // Where the transposed keys of a sequence lie: element (dim, position) is at
   // begin + dim * stride + position.
-  struct ValuePlace {
+  struct KeyPlace {
     int64_t begin, stride;
   };
   struct AttentionTask {
@@ -63,7 +63,7 @@ struct Sweep::State {
   void Embed(const std::vector<float>& next_norm);
   void Project();
   void ProjectTile(Range rows, Range heads, int worker);
-  void StoreValues(Range rows, Range dims, const float* block);
+  void StoreKeys(Range rows, Range dims, const float* block);
   void RunAttention();
   void ProjectOutput();
   void NormRows(Range rows, const std::vector<float>& norm);
@@ -110,7 +110,7 @@ struct Sweep::State {
   int64_t n_rows = 0;
   int64_t n_assignments = 0;  // of all layers so far, for the count of operations
   double flops = 0;
-  std::vector<ValuePlace> value_places;  // one a sequence
+  std::vector<KeyPlace> key_places;  // one a sequence
   std::vector<AttentionTask> attention_tasks;
 
   // The layer being run.
@@ -120,8 +120,8 @@ struct Sweep::State {
   ExpertBlocks expert_blocks;
   // Parts of buffers.shared; expert outputs reuse the place of the others.
   float* queries = nullptr;  // [n_rows, query_dim]; attention overwrites them with its result
-  float* keys = nullptr;     // [n_rows, kv_dim]
-  float* values = nullptr;   // see ValuePlace
+  float* values = nullptr;   // [n_rows, kv_dim]
+  float* keys = nullptr;     // see KeyPlace
   float* outputs = nullptr;  // [n_assignments, model_dim]
 };
 

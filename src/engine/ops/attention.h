@@ -13,9 +13,9 @@ namespace moescope::engine {
 struct AttentionBlock {
   float* queries = nullptr;  // [n_queries, n_heads * head_dim], already scaled; becomes the result
   size_t query_stride = 0;
-  const float* keys = nullptr;  // [n_keys, head_dim]
+  const float* keys = nullptr;  // transposed: [head_dim, n_keys]
   size_t key_stride = 0;
-  const float* values = nullptr;  // transposed: [head_dim, n_keys]
+  const float* values = nullptr;  // [n_keys, head_dim]
   size_t value_stride = 0;
   int first_position = 0;
   int n_queries = 0;

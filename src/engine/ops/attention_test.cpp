@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace moescope::engine {
@@ -12,7 +15,7 @@ namespace {
 // Two query heads on one key-value head, 50 positions, head size 12.
 struct Fixture {
   static constexpr int kPositions = 50, kHeads = 2, kDim = 12;
-  std::vector<float> queries, keys, values;  // values transposed [kDim, kPositions]
+  std::vector<float> queries, keys, values;  // keys transposed [kDim, kPositions]
   Fixture() : queries(kPositions * kHeads * kDim), keys(kPositions * kDim), values(keys) {
     std::mt19937 random(9);
     std::normal_distribution<float> normal;
@@ -27,9 +30,9 @@ struct Fixture {
              {.queries = out.data() + first * kHeads * kDim,
               .query_stride = kHeads * kDim,
               .keys = keys.data(),
-              .key_stride = kDim,
+              .key_stride = kPositions,
               .values = values.data(),
-              .value_stride = kPositions,
+              .value_stride = kDim,
               .first_position = first,
               .n_queries = std::min(block_size, kPositions - first),
               .n_heads = kHeads,
@@ -40,9 +43,13 @@ struct Fixture {
   }
 };
 
-TEST(Attend, AgreesWithDoubleAndSeesOnlyThePast) {
+class AttendAtLevel : public testing::TestWithParam<KernelLevel> {};
+
+TEST_P(AttendAtLevel, AgreesWithDoubleAndSeesOnlyThePast) {
+  const KernelTable* kernels = KernelsFor(GetParam());
+  if (kernels == nullptr) GTEST_SKIP() << "this machine lacks the level";
   const Fixture f;
-  const std::vector<float> out = f.Run(*KernelsFor(KernelLevel::kScalar), 16);
+  const std::vector<float> out = f.Run(*kernels, 16);
   for (int position = 0; position < f.kPositions; ++position) {
     for (int head = 0; head < f.kHeads; ++head) {
       const float* query = &f.queries[(position * f.kHeads + head) * f.kDim];
@@ -50,13 +57,13 @@ TEST(Attend, AgreesWithDoubleAndSeesOnlyThePast) {
       double sum = 0;
       for (int key = 0; key <= position; ++key) {
         double score = 0;
-        for (int d = 0; d < f.kDim; ++d) score += double{query[d]} * f.keys[key * f.kDim + d];
+        for (int d = 0; d < f.kDim; ++d) score += double{query[d]} * f.keys[d * f.kPositions + key];
         sum += weight[key] = std::exp(score);
       }
       for (int d = 0; d < f.kDim; ++d) {
         double expected = 0;
         for (int key = 0; key <= position; ++key) {
-          expected += weight[key] / sum * f.values[d * f.kPositions + key];
+          expected += weight[key] / sum * f.values[key * f.kDim + d];
         }
         EXPECT_NEAR(out[(position * f.kHeads + head) * f.kDim + d], expected, 1e-5);
       }
@@ -71,6 +78,43 @@ TEST(Attend, GivesTheSameBitsForAnyBlocks) {
     if (kernels == nullptr) continue;
     const std::vector<float> whole = f.Run(*kernels, f.kPositions);
     for (int block_size : {1, 7, 32}) EXPECT_EQ(f.Run(*kernels, block_size), whole);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, AttendAtLevel,
+                         testing::Values(KernelLevel::kScalar, KernelLevel::kAvx2,
+                                         KernelLevel::kAvx512),
+                         [](const auto& level) { return std::string(Name(level.param)); });
+
+TEST(MultiplyColumns, AgreesWithDoubleForTailsAndLongSums) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  for (KernelLevel level : {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512}) {
+    const KernelTable* kernels = KernelsFor(level);
+    if (kernels == nullptr) continue;
+    for (auto [n_rows, n_cols, k] : std::vector<std::array<int, 3>>{
+             {1, 1, 1}, {7, 3, 5}, {6, 64, 32}, {13, 129, 40}, {5, 17, 2500}, {2, 40, 0}}) {
+      const size_t x_stride = static_cast<size_t>(k) + 3,
+                   w_stride = static_cast<size_t>(n_cols) + 1;
+      std::vector<float> x(n_rows * x_stride), w((k + 1) * w_stride);
+      for (float& value : x) value = normal(random);
+      for (float& value : w) value = normal(random);
+      std::vector<float> out(static_cast<size_t>(n_rows * n_cols), 77);
+      kernels->multiply_columns(x.data(), x_stride, w.data(), w_stride, out.data(), n_cols, n_rows,
+                                n_cols, k);
+      for (int r = 0; r < n_rows; ++r) {
+        for (int c = 0; c < n_cols; ++c) {
+          double sum = 0, size = 0;
+          for (int i = 0; i < k; ++i) {
+            const double product = double{x[r * x_stride + i]} * w[i * w_stride + c];
+            sum += product;
+            size += std::abs(product);
+          }
+          // One rounding a term within a block of kSumBlock, of at most half an ulp of the sum.
+          EXPECT_NEAR(out[r * n_cols + c], sum, size * std::min(k, kSumBlock) * 6e-8);
+        }
+      }
+    }
   }
 }
 

@@ -93,6 +93,8 @@ Vec ZeroWhereBelow(Vec a, Vec x, Vec limit) {
 // Twelve accumulators, three columns and a row: sixteen registers.
 constexpr int kTileRows = 4;
 constexpr int kTileColumns = 3;
+constexpr int kColumnRows = 6;
+constexpr int kColumnVectors = 2;
 
 // In each half of four lanes: (0 + 2) + (1 + 3) of a, of b, of c, of d.
 __m256 SumPairs(__m256 a, __m256 b, __m256 c, __m256 d) {

@@ -76,6 +76,8 @@ Vec ZeroWhereBelow(Vec a, Vec x, Vec limit) {
 
 constexpr int kTileRows = 4;
 constexpr int kTileColumns = 4;
+constexpr int kColumnRows = 6;
+constexpr int kColumnVectors = 4;
 
 // In each quarter of four lanes: (0 + 2) + (1 + 3) of a, of b, of c, of d.
 __m512 SumPairs(__m512 a, __m512 b, __m512 c, __m512 d) {

@@ -31,6 +31,25 @@ void Multiply(const float* x, size_t x_stride, const float* w, size_t w_stride, 
   }
 }
 
+void MultiplyColumns(const float* x, size_t x_stride, const float* w, size_t w_stride, float* out,
+                     size_t out_stride, int n_rows, int n_cols, int k) noexcept {
+  for (int row = 0; row < n_rows; ++row) {
+    const float* x_row = x + static_cast<size_t>(row) * x_stride;
+    for (int col = 0; col < n_cols; ++col) {
+      float total = 0;
+      for (int begin = 0; begin < k; begin += kSumBlock) {
+        float sum = 0;
+        int end = std::min(begin + kSumBlock, k);
+        for (int i = begin; i < end; ++i) {
+          sum += x_row[i] * w[static_cast<size_t>(i) * w_stride + static_cast<size_t>(col)];
+        }
+        total += sum;
+      }
+      out[static_cast<size_t>(row) * out_stride + static_cast<size_t>(col)] = total;
+    }
+  }
+}
+
 void Dequantise(DType dtype, const void* stored, float* out, size_t n) noexcept {
   DequantiseRow(dtype, static_cast<const std::byte*>(stored), std::span(out, n));
 }
@@ -87,6 +106,7 @@ const KernelTable& ScalarKernels() {
       .level = KernelLevel::kScalar,
       .width = 1,
       .multiply = Multiply,
+      .multiply_columns = MultiplyColumns,
       .dequantise = Dequantise,
       .rms_norm = RmsNorm,
       .silu_multiply = SiluMultiply,
