@@ -17,6 +17,13 @@ void CheckLayer(const store::Run& run, int layer) {
                                                 run.directory(), layers.front(), layers.back()));
 }
 
+void CheckTokenIds(const store::Run& run) {
+  if (run.description().vocab_size > 0) return;
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("{} has no token ids: its routes were imported without them", run.directory()));
+}
+
 void CheckDataset(store::Database& database, const std::string& dataset) {
   if (dataset.empty()) return;
   std::string names;
@@ -82,6 +89,7 @@ std::string TokensOfExpertSql(const store::Run& run, int layer, int expert, Expe
 std::vector<ExpertToken> TokensOfExpert(const store::Run& run, store::Database& database, int layer,
                                         int expert, ExpertTokenOrder order,
                                         const TokenViewOptions& options) {
+  CheckTokenIds(run);
   CheckLayer(run, layer);
   if (expert < 0 || expert >= run.description().n_experts) {
     throw Error(ErrorKind::kBadInput,
@@ -99,24 +107,36 @@ std::vector<ExpertToken> TokensOfExpert(const store::Run& run, store::Database& 
   return tokens;
 }
 
-std::string ExpertsOfTokenSql(const store::Run&, const std::vector<int32_t>& token_ids,
+std::string ExpertsOfTokenSql(const store::Run& run, const std::vector<int32_t>& token_ids,
                               const std::vector<int>& layers, const TokenViewOptions& options) {
+  const int n_slots = options.first_choice_only ? 1 : run.description().experts_per_token;
+  std::string columns, arms;
+  for (int slot = 0; slot < n_slots; ++slot) {
+    columns += fmt::format(", expert_{}", slot);
+    arms +=
+        fmt::format("{}SELECT token_id, layer, expert_{} AS expert, n, {} AS n_first FROM chosen",
+                    slot == 0 ? "" : "\n  UNION ALL ", slot, slot == 0 ? "n" : "0");
+  }
+  // Counted by the whole choice first, so that routes are read once and not once a slot.
   return fmt::format(
       "WITH hits AS (\n"
       "  SELECT token, token_id FROM tokens\n"
       "  WHERE token_id IN ({}) AND NOT special{}),\n"
       "totals AS (SELECT token_id, count(*) AS occurrences FROM hits GROUP BY token_id),\n"
+      "chosen AS (\n"
+      "  SELECT token_id, layer{}, count(*) AS n\n"
+      "  FROM routes JOIN hits USING (token)\n"
+      "  WHERE layer IN ({})\n"
+      "  GROUP BY ALL),\n"
       "seen AS (\n"
-      "  SELECT token_id, layer, expert, count(*) AS count, count(*) FILTER (rank = 0) AS first\n"
-      "  FROM assignments JOIN hits USING (token)\n"
-      "  WHERE layer IN ({}){}\n"
-      "  GROUP BY token_id, layer, expert)\n"
-      "SELECT token_id, text, layer, expert, count, first, occurrences,\n"
-      "       count / occurrences AS share\n"
+      "  {})\n"
+      "SELECT token_id, text, layer, expert, sum(n) AS count, sum(n_first) AS first,\n"
+      "       occurrences, sum(n) / occurrences AS share\n"
       "FROM seen JOIN totals USING (token_id) LEFT JOIN vocabulary USING (token_id)\n"
+      "WHERE expert IS NOT NULL\n"
+      "GROUP BY token_id, text, layer, expert, occurrences\n"
       "ORDER BY token_id, layer, expert",
-      Join(token_ids), DatasetCondition(options.dataset), Join(layers),
-      options.first_choice_only ? " AND rank = 0" : "");
+      Join(token_ids), DatasetCondition(options.dataset), columns, Join(layers), arms);
 }
 
 namespace {
@@ -150,6 +170,7 @@ std::vector<int32_t> FindTokens(store::Database& database, const std::string& te
 std::vector<TokenExpert> ExpertsOfToken(const store::Run& run, store::Database& database,
                                         const std::string& text, const std::vector<int>& layers,
                                         const TokenViewOptions& options) {
+  CheckTokenIds(run);
   for (int layer : layers) CheckLayer(run, layer);
   CheckDataset(database, options.dataset);
   const std::vector<int32_t> ids = FindTokens(database, text);

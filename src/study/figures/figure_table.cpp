@@ -111,7 +111,7 @@ FigureTable RepetitionFigure(const std::vector<RepetitionCell>& cells, bool diff
   FigureTable table;
   table.figure = "table5";
   table.about = {{"lag", int64_t{cells.empty() ? 1 : cells.front().lag}},
-                 {"pairs", differing_tokens ? "tokens differ" : "all"}};
+                 {"restriction", differing_tokens ? Cell("tokens differ") : Cell()}};
   table.columns = {"dataset", "layer", "pairs", "first_repeat", "any_overlap"};
   for (const char* statistic : {"first_repeat", "any_overlap"}) {
     for (const char* suffix : {"low", "high", "null_uniform", "null_marginal", "null_shuffle",

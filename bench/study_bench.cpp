@@ -1,0 +1,105 @@
+// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, and the two
+// token views, warm. Routes are even and independent, so the answers are known.
+//   study_bench FOLDER [tokens = 1250000] [layers = 8] [threads = 0]
+// keeps the run in FOLDER for the next time.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "store/run.h"
+#include "store/synthetic_run.h"
+#include "study/analysis/repetition.h"
+#include "study/analysis/token_views.h"
+
+namespace moescope {
+namespace {
+
+double Seconds(FunctionRef<void()> work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void Report(const char* what, double seconds, double goal) {
+  fmt::print("{:<44} {:7.3f} s   goal {:.0f} s\n", what, seconds, goal);
+  std::fflush(stdout);
+}
+
+void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_threads) {
+  store::SyntheticRun synthetic;
+  synthetic.description = store::SyntheticDescription(n_layers, 8, 2);
+  synthetic.n_tokens = n_tokens;
+  if (!std::filesystem::exists(folder + "/manifest.json")) {
+    const double seconds = Seconds(
+        [&] { store::WriteSynthetic(synthetic, folder, int64_t{1} << 16, uint64_t{1} << 30); });
+    fmt::print("{:<44} {:7.3f} s\n", "making the run", seconds);
+  }
+  const store::Run run = store::Run::Open(folder);
+  store::DatabaseOptions options;
+  options.n_threads = n_threads;
+  auto database = run.OpenViews(options);
+  ThreadPool pool(n_threads);
+  fmt::print("{} route rows: {} tokens x {} layers, {} threads\n",
+             run.n_tokens() * run.description().n_layers, run.n_tokens(),
+             run.description().n_layers, pool.n_threads());
+
+  study::RowColumns rows;
+  const double loading = Seconds([&] { rows = study::LoadRows(run, *database); });
+  Report("reading tokens", loading, 10);
+  std::vector<study::RepetitionCell> cells;
+  const double repeating = Seconds([&] {
+    cells =
+        study::RepetitionTable(run, *database, rows, run.description().LayerNumbers(), {}, pool);
+  });
+  Report("repetition, all nulls, 2,000 resamples", loading + repeating, 10);
+  for (const study::RepetitionCell& cell : cells) {
+    const double error = std::sqrt(0.125 * 0.875 / static_cast<double>(cell.pairs));
+    MOESCOPE_CHECK(std::abs(cell.first_repeat - 0.125) < 6 * error);
+    MOESCOPE_CHECK(std::abs(cell.token.first_repeat - 0.125) < 6 * error);
+  }
+
+  const int last_layer = run.description().LayerNumbers().back();
+  for (const auto order : {study::ExpertTokenOrder::kCount, study::ExpertTokenOrder::kLift}) {
+    std::vector<study::ExpertToken> tokens;
+    const auto view = [&] {
+      tokens = study::TokensOfExpert(run, *database, last_layer, 3, order, {});
+    };
+    view();
+    Report(order == study::ExpertTokenOrder::kCount ? "tokens of an expert, by count"
+                                                    : "tokens of an expert, by lift",
+           Seconds(view), 1);
+    MOESCOPE_CHECK(!tokens.empty() && tokens[0].share_of_token > 0.1);
+  }
+  fmt::print("{}\n",
+             study::TokensOfExpertSql(run, last_layer, 3, study::ExpertTokenOrder::kCount, {}));
+  std::vector<study::TokenExpert> experts;
+  const auto view = [&] {
+    experts = study::ExpertsOfToken(run, *database, "#17", run.description().LayerNumbers(), {});
+  };
+  view();
+  Report("experts of a token, all layers", Seconds(view), 1);
+  MOESCOPE_CHECK(static_cast<int>(experts.size()) == 8 * n_layers);
+  fmt::print("{}\n", study::ExpertsOfTokenSql(run, {17}, run.description().LayerNumbers(), {}));
+}
+
+}  // namespace
+}  // namespace moescope
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    fmt::print(stderr, "usage: study_bench FOLDER [tokens] [layers] [threads]\n");
+    return 64;
+  }
+  try {
+    moescope::Run(argv[1], argc > 2 ? std::atoll(argv[2]) : 1250000,
+                  argc > 3 ? std::atoi(argv[3]) : 8, argc > 4 ? std::atoi(argv[4]) : 0);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 1;
+  }
+  return 0;
+}
