@@ -134,16 +134,19 @@ void GgufText(ByteWriter& out, std::string_view text) {
 }
 template <typename T>
 void GgufKey(ByteWriter& out, std::string_view key, uint32_t type, T value) {
+  out.BeginRecord(key);
   GgufText(out, key);
   out.Number(type);
   out.Number(value);
 }
 void GgufTextKey(ByteWriter& out, std::string_view key, std::string_view value) {
+  out.BeginRecord(key);
   GgufText(out, key);
   out.Number(uint32_t{8});
   GgufText(out, value);
 }
 void GgufArrayKey(ByteWriter& out, std::string_view key, uint32_t type, uint64_t count) {
+  out.BeginRecord(key);
   GgufText(out, key);
   out.Number(uint32_t{9});
   out.Number(type);
@@ -247,6 +250,7 @@ ByteWriter TinyGguf() {
   constexpr uint64_t kAlignment = 32, kBf16 = 30, kNKeys = 22;
   std::vector<TinyTensor> tensors = TinyGgufTensors();
   ByteWriter out;
+  out.BeginRecord("header");
   out.Text("GGUF");
   out.Number(uint32_t{3});
   out.Number(static_cast<uint64_t>(tensors.size()));
@@ -255,6 +259,7 @@ ByteWriter TinyGguf() {
   auto padding = [](uint64_t n) { return (kAlignment - n % kAlignment) % kAlignment; };
   uint64_t offset = 0;
   for (const TinyTensor& tensor : tensors) {
+    out.BeginRecord(tensor.name);
     GgufText(out, tensor.name);
     out.Number(static_cast<uint32_t>(tensor.shape.size()));
     for (int64_t dimension : tensor.shape) out.Number(static_cast<uint64_t>(dimension));
@@ -262,6 +267,7 @@ ByteWriter TinyGguf() {
     out.Number(offset);
     offset += tensor.bytes.size() + padding(tensor.bytes.size());
   }
+  out.BeginRecord("data");
   out.Raw(std::string(padding(out.bytes().size()), '\0'));
   for (const TinyTensor& tensor : tensors) {
     out.Raw(tensor.bytes);

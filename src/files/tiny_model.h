@@ -30,11 +30,21 @@ class ByteWriter {
     size_t size;
   };
   const std::vector<Field>& fields() const { return fields_; }
+  // A record is everything from here to the next one: a key with its value, a tensor's entry.
+  struct Record {
+    std::string name;
+    size_t offset;
+  };
+  void BeginRecord(std::string_view name) {
+    records_.push_back({std::string(name), bytes_.size()});
+  }
+  const std::vector<Record>& records() const { return records_; }
 
  private:
   void Mark(size_t size) { fields_.push_back({bytes_.size(), size}); }
   std::string bytes_;
   std::vector<Field> fields_;
+  std::vector<Record> records_;
 };
 
 // 2 layers, 2 experts, top 1, model_dim 32, ffn_dim 32, 2 heads of 16, 1 kv head, vocabulary 261.
