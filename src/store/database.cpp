@@ -3,6 +3,8 @@
 #include <duckdb.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
@@ -87,11 +89,12 @@ class Watchdog {
   if (type == DUCKDB_ERROR_INTERRUPT) ThrowIfCancelled();
   if (type == DUCKDB_ERROR_OUT_OF_MEMORY) {
     throw Error(ErrorKind::kResource,
-                fmt::format("query needs more than the {} of memory it may use; give a larger "
+                fmt::format("DuckDB needs more than the {} of memory it may use; give a larger "
                             "--memory or ask for less",
                             FormatBytes(options.memory_bytes)));
   }
-  throw Error(otherwise, message);
+  if (otherwise == ErrorKind::kInternal && type == DUCKDB_ERROR_IO) otherwise = ErrorKind::kIo;
+  throw Error(otherwise, "SQL: " + message);
 }
 
 // Statements of one SQL text; destroyed with the object.
@@ -379,6 +382,7 @@ Database::Database(const DatabaseOptions& options) : state_(std::make_unique<Sta
   set("autoinstall_known_extensions", "false");
   set("autoload_known_extensions", "false");
   set("allow_community_extensions", "false");
+  set("allow_persistent_secrets", "false");  // nothing is looked for in the home directory
   char* message = nullptr;
   duckdb_state opened = duckdb_open_ext(nullptr, &state_->database, config, &message);
   duckdb_destroy_config(&config);
@@ -403,7 +407,42 @@ void Database::Execute(const std::string& sql) {
 
 namespace {
 
-// Prepares the one query of `sql`, which must be a SELECT once the database is locked.
+// Table functions a user's query may call: those that only compute or describe the catalogue. Of
+// the others some read files, which external access guards, and some act when they are read:
+// enable_logging opens a file of the caller's choice, outside that guard.
+constexpr std::array<std::string_view, 20> kUserTableFunctions = {
+    "READ_PARQUET",     "PARQUET_SCAN", "RANGE",          "GENERATE_SERIES",
+    "REPEAT",           "REPEAT_ROW",   "UNNEST",         "JSON_EACH",
+    "JSON_TREE",        "SUMMARY",      "PRAGMA_VERSION", "PRAGMA_TABLE_INFO",
+    "DUCKDB_TABLES",    "DUCKDB_VIEWS", "DUCKDB_COLUMNS", "DUCKDB_CONSTRAINTS",
+    "DUCKDB_FUNCTIONS", "DUCKDB_TYPES", "DUCKDB_SCHEMAS", "DUCKDB_DATABASES"};
+
+// Looks for them in the plan, since SQL has many ways to write a call. A text of the query cannot
+// pose as one: its quotes are escaped there.
+void CheckTableFunctions(Database::State& state, const std::string& sql) {
+  Statements statements(state.connection, "EXPLAIN (FORMAT json) " + sql, ErrorKind::kBadInput);
+  Prepared prepared;
+  Prepare(state.connection, statements, 0, prepared, ErrorKind::kBadInput);
+  std::string plan;
+  RunPrepared(state, prepared, ErrorKind::kBadInput, [&](ResultChunk& chunk) {
+    for (int64_t row = 0; row < chunk.n_rows(); ++row) {
+      plan += std::get<std::string>(chunk.view(1).Get(row));
+    }
+    return true;
+  });
+  constexpr std::string_view kKey = "\"Function\": \"";
+  for (size_t at = plan.find(kKey); at != std::string::npos; at = plan.find(kKey, at)) {
+    at += kKey.size();
+    std::string name = plan.substr(at, plan.find('"', at) - at);
+    if (std::find(kUserTableFunctions.begin(), kUserTableFunctions.end(), name) ==
+        kUserTableFunctions.end()) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("SQL: expected functions that read the run, found {}", name));
+    }
+  }
+}
+
+// Prepares the one query of `sql`, which must be a harmless SELECT once the database is locked.
 void PrepareQuery(Database::State& state, const std::string& sql, Prepared& prepared) {
   Statements statements(state.connection, sql, ErrorKind::kBadInput);
   if (statements.count() != 1) {
@@ -411,11 +450,12 @@ void PrepareQuery(Database::State& state, const std::string& sql, Prepared& prep
                                                   static_cast<uint64_t>(statements.count())));
   }
   Prepare(state.connection, statements, 0, prepared, ErrorKind::kBadInput);
-  if (state.locked &&
-      duckdb_prepared_statement_type(prepared.statement) != DUCKDB_STATEMENT_TYPE_SELECT) {
+  if (!state.locked) return;
+  if (duckdb_prepared_statement_type(prepared.statement) != DUCKDB_STATEMENT_TYPE_SELECT) {
     throw Error(ErrorKind::kBadInput,
                 "SQL: expected a SELECT, found another statement; a run is only read");
   }
+  CheckTableFunctions(state, sql);
 }
 
 }  // namespace

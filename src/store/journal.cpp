@@ -230,10 +230,15 @@ bool Journal::OpenSegment(const std::string& path) {
   struct stat status = {};
   if (fstat(segment->fd, &status) != 0) ThrowErrno(errno, "read", path);
   auto size = static_cast<uint64_t>(status.st_size);
-  segments_.push_back(segment);
   uint64_t offset = 0;
   while (offset < size && ReadBlock(segment, offset, size)) {
   }
+  if (offset == 0) {
+    // Nothing in it, and the next segment will have its name.
+    unlink(path.c_str());
+    return size > 0;
+  }
+  segments_.push_back(segment);
   if (offset == size) return false;
   if (ftruncate(segment->fd, static_cast<off_t>(offset)) != 0 || fsync(segment->fd) != 0) {
     ThrowErrno(errno, "cut", path);

@@ -6,9 +6,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "base/error.h"
@@ -22,9 +25,48 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Rows of a Parquet row group, 60 of DuckDB's vectors. Queries skip whole groups by their ranges of
-// `token`, and DuckDB's threads take one group each.
-constexpr int kRowGroupRows = 122'880;
+// Rows of a Parquet row group. Queries skip whole groups by their ranges of `token`, and DuckDB's
+// threads take one group each; the writer holds a group in memory, hence fewer rows where they are
+// wide. A function of the columns alone: bytes must not depend on the memory there is.
+int64_t RowGroupRows(int64_t row_bytes) {
+  constexpr int64_t kVectorRows = 2'048;  // DuckDB wants multiples of it
+  constexpr int64_t kMaxRows = 60 * kVectorRows;
+  constexpr int64_t kGroupBytes = int64_t{6} << 20;
+  return std::clamp(kGroupBytes / row_bytes / kVectorRows * kVectorRows, kVectorRows, kMaxRows);
+}
+
+// Bytes of a row before compression; texts as if short.
+int64_t RowBytes(const std::vector<Column>& columns) {
+  int64_t bytes = 0;
+  for (const Column& column : columns) {
+    switch (column.type) {
+      case ColumnType::kBool:
+      case ColumnType::kInt8:
+        bytes += 1;
+        break;
+      case ColumnType::kInt16:
+        bytes += 2;
+        break;
+      case ColumnType::kInt32:
+      case ColumnType::kFloat:
+        bytes += 4;
+        break;
+      case ColumnType::kInt64:
+        bytes += 8;
+        break;
+      case ColumnType::kText:
+      case ColumnType::kBytes:
+        bytes += 32;
+        break;
+      case ColumnType::kFloats:
+        bytes += 16 + 4 * column.list_size;
+        break;
+    }
+  }
+  return bytes;
+}
+
+constexpr uint64_t kLeastMemoryBytes = uint64_t{32} << 20;
 
 // The one table function of the cutter; what it reads is exchanged from file to file.
 class Forward final : public RowSource {
@@ -254,7 +296,7 @@ PartCutter::PartCutter(const std::string& directory, const RunDescription& descr
       description_(description),
       layers_(description.LayerNumbers()),
       // One thread: the order of rows and the cuts between row groups are then those of the source.
-      database_({.memory_bytes = memory_bytes, .n_threads = 1}),
+      database_({.memory_bytes = std::max(memory_bytes, kLeastMemoryBytes), .n_threads = 1}),
       current_(std::make_unique<Forward>()) {
   database_.AddTableFunction("moescope_rows", *current_);
 }
@@ -267,11 +309,20 @@ FileEntry PartCutter::WriteFile(const std::string& path, RowSource& rows) {
   fs::create_directories(parent, failed);
   if (failed) ThrowErrno(failed.value(), "create", parent);
   TemporaryFile temporary(final_path + ".partial");
+  int64_t row_bytes = RowBytes(rows.columns());
   // Version 1 pages: PLAIN and dictionary encodings, which every reader has.
-  database_.Execute(
-      fmt::format("COPY (SELECT * FROM moescope_rows()) TO {} (FORMAT parquet, COMPRESSION zstd, "
-                  "PARQUET_VERSION v1, ROW_GROUP_SIZE {}, USE_TMP_FILE false)",
-                  Quoted(temporary.path), kRowGroupRows));
+  std::string sql = fmt::format(
+      "COPY (SELECT * FROM moescope_rows()) TO {} (FORMAT parquet, COMPRESSION zstd, "
+      "PARQUET_VERSION v1, ROW_GROUP_SIZE {}, USE_TMP_FILE false)",
+      Quoted(temporary.path), RowGroupRows(row_bytes));
+  try {
+    database_.Execute(sql);
+  } catch (const Error& error) {
+    // DuckDB says what the system said, in words.
+    bool full = std::string_view(error.what()).find(std::strerror(ENOSPC)) != std::string::npos;
+    if (error.kind() != ErrorKind::kIo || !full) throw;
+    ThrowWriteError(ENOSPC, final_path, static_cast<uint64_t>(rows.n_rows() * row_bytes));
+  }
   SyncFile(temporary.path);
   FileHash hash = HashFile(temporary.path);
   if (std::rename(temporary.path.c_str(), final_path.c_str()) != 0) {

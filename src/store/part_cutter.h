@@ -29,7 +29,8 @@ struct PartRows {
   JournalRows journal;
 };
 
-// Owns a database of its own. Not thread-safe; memory stays within memory_bytes.
+// Owns a database of its own. Not thread-safe; memory stays within memory_bytes, or 32 MB if that
+// is more.
 class PartCutter {
  public:
   PartCutter(const std::string& directory, const RunDescription& description,

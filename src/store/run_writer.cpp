@@ -77,8 +77,7 @@ class Cutting {
   ~Cutting() {
     {
       std::lock_guard lock(mutex_);
-      stop_ = true;
-      queue_.clear();  // the journal keeps them for the next time
+      stop_ = true;  // after the part at hand; the journal keeps the others for the next time
     }
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();
@@ -139,14 +138,14 @@ class Cutting {
       changed_.wait(lock, [this] { return stop_ || (!queue_.empty() && !failure_); });
       if (stop_) return;
       busy_ = true;
-      const PartRows& rows = queue_.front();  // only this thread removes it, save at the end
+      const PartRows& rows = queue_.front();  // only this thread removes it
       lock.unlock();
       std::exception_ptr failure = TryPart(rows);
       lock.lock();
       busy_ = false;
       if (failure)
         failure_ = failure;
-      else if (!queue_.empty())
+      else
         queue_.pop_front();
       changed_.notify_all();
     }

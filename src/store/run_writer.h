@@ -20,7 +20,8 @@ class RunWriter {
   // Creates `directory`, or resumes the unfinished run in it (a dead process's lock is taken over).
   // Throws Error(kBadInput) when the directory holds something else or a run with another
   // description (naming the first difference), kResource/kIo, and kBadInput naming the process
-  // when a living one holds the lock. `memory_bytes`: for DuckDB and buffers.
+  // when a living one holds the lock. `memory_bytes`: for DuckDB and buffers,
+  // of which 32 MB are the least.
   RunWriter(const std::string& directory, const RunDescription& description,
             const std::vector<VocabularyEntry>& vocabulary, uint64_t memory_bytes);
   // Leaves a resumable run; releases the lock.
