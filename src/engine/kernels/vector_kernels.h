@@ -25,8 +25,9 @@ namespace {
 // R x C dot products over one block of k <= kSumBlock elements: lane = k mod width, one fused chain
 // a lane.
 template <int R, int C>
-void MultiplyTile(const float* x, size_t x_stride, const float* w, size_t w_stride, float* out,
-                  size_t out_stride, int k, bool add) {
+inline __attribute__((always_inline)) void MultiplyTile(const float* x, size_t x_stride,
+                                                        const float* w, size_t w_stride, float* out,
+                                                        size_t out_stride, int k, bool add) {
   Vec sums[R][C];
   for (auto& row : sums) {
     for (Vec& sum : row) sum = Vec::Zero();
@@ -86,11 +87,17 @@ void MultiplyBlock(const float* x, size_t x_stride, const float* w, size_t w_str
       const int rows = Smaller(kTileRows, n_rows - row);
       for (int column = first; column < end; column += kTileColumns) {
         const int columns = Smaller(kTileColumns, end - column);
-        kTiles.tiles[(rows - 1) * kTileColumns + columns - 1](
-            x + static_cast<size_t>(row) * x_stride, x_stride,
-            w + static_cast<size_t>(column) * w_stride, w_stride,
-            out + static_cast<size_t>(row) * out_stride + static_cast<size_t>(column), out_stride,
-            k, add);
+        const float* x_tile = x + static_cast<size_t>(row) * x_stride;
+        const float* w_tile = w + static_cast<size_t>(column) * w_stride;
+        float* out_tile = out + static_cast<size_t>(row) * out_stride + static_cast<size_t>(column);
+        // Whole tiles inline: at k = 256 a call through the table costs 4 % of the product.
+        if (rows == kTileRows && columns == kTileColumns) {
+          MultiplyTile<kTileRows, kTileColumns>(x_tile, x_stride, w_tile, w_stride, out_tile,
+                                                out_stride, k, add);
+        } else {
+          kTiles.tiles[(rows - 1) * kTileColumns + columns - 1](x_tile, x_stride, w_tile, w_stride,
+                                                                out_tile, out_stride, k, add);
+        }
       }
     }
   }

@@ -33,7 +33,7 @@ int64_t SweepShape::HiddenRows() const {
 }
 
 int64_t SweepShape::HeadRows() const {
-  constexpr int64_t kLogitFloats = 256 * 1024;
+  constexpr int64_t kLogitFloats = 512 * 1024;
   return std::clamp<int64_t>(kLogitFloats / vocab_size / 16 * 16, 16, kMaxBlockRows);
 }
 

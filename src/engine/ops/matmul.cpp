@@ -8,11 +8,12 @@
 namespace moescope::engine {
 namespace {
 
-// A tile of 64 Ki floats (256 KiB) stays in a second-level cache beside the rows it meets; at least
-// 16 columns, so that the rows are not streamed too often; at most 256, so that small matrices
-// still give several tiles.
+// A tile of 64 Ki floats (256 KiB) stays in a second-level cache beside the rows it meets. At least
+// 64 columns, since rows of a wide model come from further away once a tile: with 16, products at
+// k = 4096 ran at 53 % of the peak, with 64 at 71 %. At most 256, so that small matrices still give
+// several tiles.
 constexpr int64_t kTileFloats = 64 * 1024;
-constexpr int64_t kMinColumns = 16;
+constexpr int64_t kMinColumns = 64;
 constexpr int64_t kMaxColumns = 256;
 
 const std::byte* StoredRow(const WeightMatrix& w, int64_t row) {

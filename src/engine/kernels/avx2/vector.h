@@ -112,8 +112,10 @@ float Vec::Sum() const {
   return _mm_cvtss_f32(SumHalves(SumPairs(v, zero, zero, zero)));
 }
 
+// Inlined always: else the accumulators go through memory.
 template <int R, int C>
-void StoreSums(const Vec (&sums)[R][C], float* out, size_t stride, bool add) {
+inline __attribute__((always_inline)) void StoreSums(const Vec (&sums)[R][C], float* out,
+                                                     size_t stride, bool add) {
   const __m256 zero = _mm256_setzero_ps();
   const __m128i columns = _mm_cmpgt_epi32(_mm_set1_epi32(C), _mm_setr_epi32(0, 1, 2, 3));
   for (int r = 0; r < R; ++r) {

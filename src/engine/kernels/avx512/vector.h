@@ -74,7 +74,8 @@ Vec ZeroWhereBelow(Vec a, Vec x, Vec limit) {
   return {_mm512_mask_mov_ps(_mm512_mask_mov_ps(a.v, below, _mm512_setzero_ps()), invalid, x.v)};
 }
 
-constexpr int kTileRows = 4;
+// Twenty-four accumulators, four columns and a row.
+constexpr int kTileRows = 6;
 constexpr int kTileColumns = 4;
 constexpr int kColumnRows = 6;
 constexpr int kColumnVectors = 4;
@@ -99,24 +100,31 @@ float Vec::Sum() const {
   return _mm512_cvtss_f32(SumQuarters(SumPairs(v, zero, zero, zero), zero, zero, zero));
 }
 
+// Inlined always: else the accumulators go through memory.
 template <int R, int C>
-void StoreSums(const Vec (&sums)[R][C], float* out, size_t stride, bool add) {
+inline __attribute__((always_inline)) void StoreSums(const Vec (&sums)[R][C], float* out,
+                                                     size_t stride, bool add) {
   const __m512 zero = _mm512_setzero_ps();
-  __m512 rows[kTileRows] = {zero, zero, zero, zero};
+  constexpr int kGroup = 4;  // rows whose sums fill one vector
+  constexpr int kGroups = (kTileRows + kGroup - 1) / kGroup;
+  __m512 rows[kGroups * kGroup];
+  for (__m512& row : rows) row = zero;
   for (int r = 0; r < R; ++r) {
     rows[r] =
         SumPairs(sums[r][0].v, C > 1 ? sums[r][C > 1 ? 1 : 0].v : zero,
                  C > 2 ? sums[r][C > 2 ? 2 : 0].v : zero, C > 3 ? sums[r][C > 3 ? 3 : 0].v : zero);
   }
-  __m512 all = SumQuarters(rows[0], rows[1], rows[2], rows[3]);
   constexpr __mmask8 kColumns = (1 << C) - 1;
-  const __m128 parts[kTileRows] = {_mm512_castps512_ps128(all), _mm512_extractf32x4_ps(all, 1),
-                                   _mm512_extractf32x4_ps(all, 2), _mm512_extractf32x4_ps(all, 3)};
-  for (int r = 0; r < R; ++r) {
-    float* place = out + r * stride;
-    __m128 sum = parts[r];
-    if (add) sum = _mm_add_ps(_mm_maskz_loadu_ps(kColumns, place), sum);
-    _mm_mask_storeu_ps(place, kColumns, sum);
+  for (int first = 0; first < R; first += kGroup) {
+    __m512 all = SumQuarters(rows[first], rows[first + 1], rows[first + 2], rows[first + 3]);
+    const __m128 parts[kGroup] = {_mm512_castps512_ps128(all), _mm512_extractf32x4_ps(all, 1),
+                                  _mm512_extractf32x4_ps(all, 2), _mm512_extractf32x4_ps(all, 3)};
+    for (int r = first; r < R && r < first + kGroup; ++r) {
+      float* place = out + r * stride;
+      __m128 sum = parts[r - first];
+      if (add) sum = _mm_add_ps(_mm_maskz_loadu_ps(kColumns, place), sum);
+      _mm_mask_storeu_ps(place, kColumns, sum);
+    }
   }
 }
 
