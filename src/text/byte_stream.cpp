@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "text/gzip_stream.h"
 
 namespace moescope::text {
 namespace {
@@ -76,7 +77,6 @@ struct FilterRow {
   int (*enable)(archive*);
 };
 constexpr FilterRow kFilters[] = {
-    {Compression::kGzip, ARCHIVE_FILTER_GZIP, "gzip", archive_read_support_filter_gzip},
     {Compression::kXz, ARCHIVE_FILTER_XZ, "xz", archive_read_support_filter_xz},
     {Compression::kZstd, ARCHIVE_FILTER_ZSTD, "zstd", archive_read_support_filter_zstd},
 };
@@ -177,6 +177,9 @@ class MemoryStream : public ByteStream {
 }  // namespace
 
 std::unique_ptr<ByteStream> OpenByteStream(const std::string& path, Compression compression) {
+  if (compression == Compression::kGzip) {
+    return MakeGzipStream(std::make_unique<PlainStream>(path), path);
+  }
   for (const FilterRow& filter : kFilters) {
     if (filter.compression == compression) return std::make_unique<CompressedStream>(path, filter);
   }

@@ -131,13 +131,22 @@ TEST_F(Documents, OfDamagedCompressedFilesAreRefused) {
   std::string text;
   for (int i = 0; i < 100000; ++i) text += std::to_string(i * 7919 % 10007);
   // Gzip and xz carry checksums; zstd as written here does not, so only its structure is damaged.
-  for (const char* name : {"b.txt.xz"}) {
+  for (const char* name : {"a.txt.gz", "b.txt.xz"}) {
     const std::string path = WriteCompressed(name, text);
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(static_cast<std::streamoff>(fs::file_size(path) / 2));
     file << "\x55\xAA\x55\xAA";
     file.close();
     EXPECT_TRUE(Has(Failure(Spec(path), ErrorKind::kCorrupt), path));
+  }
+}
+
+TEST_F(Documents, OfSeveralCompressedPiecesOneAfterTheOtherAreReadThrough) {
+  for (const char* name : {"a.txt.gz", "b.txt.xz", "c.txt.zst"}) {
+    const std::string path = WriteCompressed(name, "one ");
+    std::ifstream first(path, std::ios::binary);
+    const std::string piece{std::istreambuf_iterator<char>(first), {}};
+    EXPECT_EQ(ReadAll({Spec(Write(name, piece + piece + piece))})[0].text, "one one one ");
   }
 }
 
