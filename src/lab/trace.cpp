@@ -158,7 +158,14 @@ class Tracer {
     collector_ = std::make_unique<DecisionCollector>(model_->router(), model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();
-    ReadAll();
+    try {
+      ReadAll();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kCancelled || !writer_) throw;
+      throw Error(ErrorKind::kCancelled,
+                  fmt::format("stopped after {} tokens; the same command goes on from there: {}",
+                              writer_->n_tokens(), options_.output));
+    }
     if (writer_) writer_->Finish();
     summary_.seconds = SecondsSince(start_);
     summary_.weight_bytes = model_->weights().bytes_acquired();

@@ -19,10 +19,12 @@ struct Command {
 };
 
 // Defined one per file, listed in commands.cpp in the order of the help page.
+std::function<void()> AddBench(CLI::App& app);
 std::function<void()> AddConvert(CLI::App& app);
 std::function<void()> AddImport(CLI::App& app);
 std::function<void()> AddFigure(CLI::App& app);
 std::function<void()> AddQuery(CLI::App& app);
+std::function<void()> AddTrace(CLI::App& app);
 std::function<void()> AddVerify(CLI::App& app);
 
 }  // namespace moescope::cli

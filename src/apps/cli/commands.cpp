@@ -9,9 +9,11 @@ namespace moescope::cli {
 
 std::span<const Command> Commands() {
   static const std::vector<Command> commands = {
+      {"trace", "Where every token of a text is routed, into a run", AddTrace},
       {"figure", "Figures and tables of a run, in the terminal", AddFigure},
       {"query", "Ask a run a question in SQL", AddQuery},
       {"verify", "Check every byte of a run against its manifest", AddVerify},
+      {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},
       {"import", "Turn routes that other programs recorded into a run", AddImport},
   };

@@ -1,0 +1,111 @@
+// `moescope bench`: this machine's limits, and how near to them the engine comes.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/command.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "lab/bench.h"
+
+namespace moescope::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json MachineJson(const engine::MachineLimits& machine) {
+  return {{"cpu", machine.cpu},
+          {"threads", machine.n_threads},
+          {"level", Name(machine.level)},
+          {"dram_gb_per_s", machine.dram_gb_per_s},
+          {"fp32_gflops", machine.fp32_gflops}};
+}
+
+void PrintJson(const lab::BenchResult& result) {
+  ordered_json rows = ordered_json::array();
+  for (const lab::BenchRow& row : result.rows) {
+    ordered_json json = {
+        {"what", row.what},
+        {"type", row.type},
+        {"level", row.level},
+        {"precision", row.precision},
+        {"tokens", row.n_tokens},
+        {"tokens_per_s", {{"min", row.min}, {"median", row.median}, {"max", row.max}}},
+        {"checked", row.checked}};
+    if (!row.limit.empty()) {
+      json["limit"] = row.limit;
+      json["share_of_limit"] = row.share_of_limit;
+    } else {
+      json["overhead"] = row.overhead;
+    }
+    rows.push_back(json);
+  }
+  fmt::print("{}\n",
+             ordered_json{{"machine", MachineJson(result.machine)}, {"rows", rows}}.dump(2));
+}
+
+void PrintText(const lab::BenchResult& result) {
+  const engine::MachineLimits& machine = result.machine;
+  fmt::print("{}, {} threads, {} kernels\n", machine.cpu, machine.n_threads, Name(machine.level));
+  fmt::print("DRAM read   {:8.1f} GB/s\nfp32 FMA    {:8.1f} GFLOPS\n", machine.dram_gb_per_s,
+             machine.fp32_gflops);
+  if (result.rows.empty()) return;
+  fmt::print("\n{:<15} {:<6} {:<7} {:>8} {:>27}  {}\n", "what", "type", "level", "tokens",
+             "tokens/s min median max", "share");
+  for (const lab::BenchRow& row : result.rows) {
+    std::string share =
+        row.limit.empty() ? fmt::format("{:+.1f} % time over the bare sweep", 100 * row.overhead)
+                          : fmt::format("{:.1f} % of {} peak", 100 * row.share_of_limit, row.limit);
+    fmt::print("{:<15} {:<6} {:<7} {:>8} {:>9.0f} {:>8.0f} {:>8.0f}  {} ({})\n", row.what, row.type,
+               row.level, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.min, row.median,
+               row.max, share, row.checked);
+  }
+}
+
+}  // namespace
+
+std::function<void()> AddBench(CLI::App& app) {
+  struct Options {
+    lab::BenchOptions bench;
+    std::string memory;
+    bool machine_only = false;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  lab::BenchOptions& bench = options->bench;
+  app.add_flag("--machine", options->machine_only, "only what the machine can do");
+  app.add_option("-m,--model", bench.model, "checkpoint")
+      ->default_str("demo/demo-mixtral-Q8_0.gguf");
+  app.add_option("--what", bench.what, "sweep, trace_overhead")->delimiter(',');
+  app.add_option("--tokens", bench.n_tokens, "tokens of one run")
+      ->check(CLI::Range(64, 1 << 30))
+      ->capture_default_str();
+  app.add_option("--chunk", bench.chunk, "tokens of a sequence")
+      ->check(CLI::Range(2, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--runs", bench.n_runs, "runs of each row")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--memory", options->memory, "memory to use, such as 96M or 2G");
+  app.add_option("-t,--threads", bench.n_threads, "threads (default: one a core)")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--json", options->json, "print JSON");
+  return [options] {
+    lab::BenchOptions& chosen = options->bench;
+    lab::BenchResult result;
+    if (options->machine_only) {
+      result.machine = lab::BenchMachine(chosen.n_threads);
+    } else {
+      if (chosen.model.empty()) chosen.model = "demo/demo-mixtral-Q8_0.gguf";
+      if (chosen.what.empty()) chosen.what = {"sweep"};
+      if (!options->memory.empty()) chosen.memory_bytes = ParseBytes(options->memory);
+      result = lab::Bench(chosen);
+    }
+    options->json ? PrintJson(result) : PrintText(result);
+  };
+}
+
+}  // namespace moescope::cli

@@ -1,0 +1,40 @@
+// The options shared by every command that reads text through a model.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "text/document.h"
+#include "text/sequences.h"
+
+namespace CLI {
+class App;
+}
+
+namespace moescope::cli {
+
+// What was typed; Apply* turn it into what the library takes and throw Error on what cannot be.
+struct TextOptions {
+  std::string model;
+  std::vector<std::string> data;
+  std::vector<std::string> unit_by;
+  std::string text_template;
+  bool raw = false;
+  std::string bos = "document";
+  int chunk = 0;
+  int64_t max_tokens = 0;
+  std::string precision = "exact";
+  std::string memory;
+  int n_threads = 0;
+
+  std::vector<text::DataSpec> Data() const;
+  text::SequencePolicy Policy() const;
+  uint64_t MemoryBytes() const;  // 0: not given
+};
+
+// Adds -m, --data, --unit-by, --template, --raw, --bos, --chunk, --max-tokens, --precision,
+// --memory, -t.
+std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app);
+
+}  // namespace moescope::cli

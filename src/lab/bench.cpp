@@ -1,0 +1,183 @@
+#include "lab/bench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "base/error.h"
+#include "engine/kernels/kernel_table.h"
+#include "files/checkpoint.h"
+#include "lab/trace.h"
+
+namespace moescope::lab {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder of its own for the documents and runs of a benchmark; removed at the end.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string pattern = (fs::temp_directory_path() / "moescope-bench-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) ThrowErrno(errno, "create", pattern);
+    path_ = pattern;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  std::string File(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  fs::path path_;
+};
+
+// Documents of `chunk` random ids each (a fixed linear congruential sequence), so that the same
+// numbers are run everywhere and no tokeniser is timed.
+std::string WriteRandomDocuments(const ScratchFolder& scratch, const BenchOptions& options,
+                                 int vocab_size) {
+  std::string path = scratch.File("documents.jsonl");
+  std::ofstream file(path);
+  uint64_t state = 20231211;
+  for (int64_t done = 0; done < options.n_tokens; done += options.chunk) {
+    std::vector<int32_t> ids(
+        static_cast<size_t>(std::min<int64_t>(options.chunk, options.n_tokens - done)));
+    for (int32_t& id : ids) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      id = static_cast<int32_t>((state >> 33) % static_cast<uint64_t>(vocab_size));
+    }
+    file << nlohmann::json{{"tokens", ids}}.dump() << '\n';
+  }
+  return path;
+}
+
+double LossSum(const TraceSummary& summary) {
+  double sum = 0;
+  for (const DatasetSummary& dataset : summary.datasets) sum += dataset.loss_sum;
+  return sum;
+}
+
+// One benchmark in the making: what is run, and the answer every run must repeat to the bit.
+class SweepBench {
+ public:
+  explicit SweepBench(const BenchOptions& options) : options_(options) {
+    files::Checkpoint checkpoint = files::Checkpoint::Open(options.model);
+    const files::ModelConfig& config = checkpoint.config();
+    type_ = Name(checkpoint.tensor({files::TensorKind::kGateProj, 0, 0}).dtype);
+    trace_.model = options.model;
+    text::DataSpec random;
+    random.name = "random";
+    random.path = WriteRandomDocuments(scratch_, options, config.vocab_size);
+    trace_.data = {random};
+    trace_.policy = {.bos = text::BosPolicy::kNone,
+                     .chunk = std::min(options.chunk, config.context)};
+    trace_.n_threads = options.n_threads;
+    trace_.memory_bytes = options.memory_bytes;
+    Run(/*write=*/false);  // pages in the weights, and sets the answer
+  }
+
+  BenchRow Sweep(const engine::MachineLimits& machine) {
+    BenchRow row = Describe("sweep");
+    std::vector<double> rates;
+    double flops_per_token = 0;
+    for (int run = 0; run < options_.n_runs; ++run) {
+      TraceSummary summary = Run(/*write=*/false);
+      rates.push_back(static_cast<double>(summary.n_tokens) / summary.sweep_seconds);
+      flops_per_token = summary.flops / static_cast<double>(summary.n_tokens);
+    }
+    SetRates(rates, row);
+    row.limit = "fp32";
+    row.share_of_limit = row.median * flops_per_token / (machine.fp32_gflops * 1e9);
+    return row;
+  }
+
+  // Alternates the bare sweep with the same sweep traced, so that drift hits both alike.
+  BenchRow TraceOverhead() {
+    BenchRow row = Describe("trace_overhead");
+    std::vector<double> rates;
+    std::vector<double> ratios;
+    for (int run = 0; run < options_.n_runs; ++run) {
+      double bare = Run(/*write=*/false).seconds;
+      TraceSummary traced = Run(/*write=*/true);
+      rates.push_back(static_cast<double>(traced.n_tokens) / traced.seconds);
+      ratios.push_back(traced.seconds / bare - 1);
+    }
+    SetRates(rates, row);
+    std::sort(ratios.begin(), ratios.end());
+    row.overhead = ratios[ratios.size() / 2];
+    return row;
+  }
+
+ private:
+  TraceSummary Run(bool write) {
+    std::string run = scratch_.File("run");
+    fs::remove_all(run);
+    trace_.output = write ? run : "";
+    TraceSummary summary = Trace(trace_);
+    level_ = summary.kernel_level;
+    double sum = LossSum(summary);
+    if (n_checked_++ == 0) loss_sum_ = sum;
+    if (!std::isfinite(sum) || sum != loss_sum_) {
+      throw Error(ErrorKind::kInternal, "benchmark: the same sweep gave another loss");
+    }
+    return summary;
+  }
+
+  BenchRow Describe(const std::string& what) const {
+    BenchRow row;
+    row.what = what;
+    row.type = type_;
+    row.level = level_;
+    row.precision = "exact";
+    row.n_tokens = options_.n_tokens;
+    row.checked = "loss equal to the bit in every run";
+    return row;
+  }
+
+  static void SetRates(std::vector<double> rates, BenchRow& row) {
+    std::sort(rates.begin(), rates.end());
+    row.min = rates.front();
+    row.median = rates[rates.size() / 2];
+    row.max = rates.back();
+  }
+
+  BenchOptions options_;
+  ScratchFolder scratch_;
+  TraceOptions trace_;
+  std::string type_;
+  std::string level_;
+  int n_checked_ = 0;
+  double loss_sum_ = 0;
+};
+
+}  // namespace
+
+engine::MachineLimits BenchMachine(int n_threads) {
+  ThreadPool pool(n_threads);
+  return engine::MeasureMachine(engine::SelectKernels(), pool);
+}
+
+BenchResult Bench(const BenchOptions& options) {
+  for (const std::string& what : options.what) {
+    if (what != "sweep" && what != "trace_overhead") {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("--what: expected sweep or trace_overhead, found '{}'", what));
+    }
+  }
+  SweepBench bench(options);
+  BenchResult result{.machine = BenchMachine(options.n_threads), .rows = {}};
+  for (const std::string& what : options.what) {
+    result.rows.push_back(what == "sweep" ? bench.Sweep(result.machine) : bench.TraceOverhead());
+  }
+  return result;
+}
+
+}  // namespace moescope::lab

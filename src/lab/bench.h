@@ -1,0 +1,48 @@
+// `bench`: how fast the paths people wait for are, as a share of what this machine can do, measured
+// in the same minute. Each benchmark checks its answer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/kernels/machine_limits.h"
+
+namespace moescope::lab {
+
+struct BenchOptions {
+  std::string model;
+  std::vector<std::string> what;  // "sweep", "trace_overhead"
+  int64_t n_tokens = 16384;
+  int chunk = 512;
+  int n_runs = 5;
+  int n_threads = 0;
+  uint64_t memory_bytes = 0;
+};
+
+struct BenchRow {
+  std::string what;
+  std::string type;  // storage type of the expert weights
+  std::string level;
+  std::string precision;
+  int64_t n_tokens = 0;
+  double min = 0, median = 0, max = 0;  // tokens per second
+  std::string limit;                    // "fp32"
+  double share_of_limit = 0;            // of the median; 0 where the row has no limit
+  // trace_overhead: extra time of tracing over the same sweep, median of the pairs, as a fraction.
+  double overhead = 0;
+  std::string checked;  // what was checked of the answer
+};
+
+struct BenchResult {
+  engine::MachineLimits machine;
+  std::vector<BenchRow> rows;
+};
+
+// The machine alone.
+engine::MachineLimits BenchMachine(int n_threads);
+// The machine, then each row asked for. Throws Error(kBadInput) for an unknown name, and as Trace;
+// Error(kInternal) when an answer does not check.
+BenchResult Bench(const BenchOptions& options);
+
+}  // namespace moescope::lab
