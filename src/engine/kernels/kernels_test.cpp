@@ -1,0 +1,247 @@
+// Every kernel at every level this machine has, against double, with tails. Tolerances are
+// formulas: u = 2^-24 is half an ulp at 1, and a chain of n roundings errs by at most n u of the
+// sum of the magnitudes it has passed (Higham, Accuracy and Stability, section 3.1).
+#include <gtest/gtest.h>
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/tensor/convert_rows.h"
+#include "engine/kernels/kernel_table.h"
+
+namespace moescope::engine {
+namespace {
+
+constexpr double kUnit = 1.0 / (1 << 24);
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+const float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<float> Random(size_t n, uint32_t seed, float spread = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+// Sizes around every vector width, tile and sum block.
+const std::vector<int> kSizes = {1,  2,  3,  7,  8,    9,    15,   16,  17,
+                                 31, 33, 64, 77, 1023, 1024, 1025, 2500};
+
+class Kernels : public testing::TestWithParam<KernelLevel> {
+ protected:
+  void SetUp() override {
+    table_ = KernelsFor(GetParam());
+    if (table_ == nullptr) GTEST_SKIP() << "this machine lacks the level";
+  }
+  const KernelTable* table_ = nullptr;
+};
+
+TEST_P(Kernels, MultiplyAgreesWithDouble) {
+  for (int k : kSizes) {
+    for (auto [n_rows, n_cols] :
+         std::vector<std::array<int, 2>>{{1, 1}, {4, 3}, {6, 4}, {7, 9}, {13, 30}}) {
+      const size_t x_stride = k + 5, w_stride = k + 1, out_stride = n_cols + 2;
+      const auto x = Random(n_rows * x_stride, 1), w = Random(n_cols * w_stride, 2);
+      std::vector<float> out(n_rows * out_stride, 55);
+      table_->multiply(x.data(), x_stride, w.data(), w_stride, out.data(), out_stride, n_rows,
+                       n_cols, k);
+      for (int r = 0; r < n_rows; ++r) {
+        for (int c = 0; c < n_cols; ++c) {
+          double sum = 0, size = 0;
+          for (int i = 0; i < k; ++i) {
+            const double product = double{x[r * x_stride + i]} * w[c * w_stride + i];
+            sum += product, size += std::abs(product);
+          }
+          // One chain of at most kSumBlock terms (scalar; vectors have shorter ones), two roundings
+          // a term, then the blocks.
+          const double bound = size * kUnit * (2 * std::min(k, kSumBlock) + k / kSumBlock + 1);
+          EXPECT_NEAR(out[r * out_stride + c], sum, bound) << k;
+        }
+        EXPECT_EQ(out[r * out_stride + n_cols], 55);  // nothing beyond the row
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, AnElementOfAProductDependsOnlyOnItsRowAndColumn) {
+  const int n_rows = 17, n_cols = 19;
+  for (int k : {5, 64, 257, 1500}) {
+    const auto x = Random(n_rows * k, 3), w = Random(n_cols * k, 4);
+    std::vector<float> all(n_rows * n_cols);
+    table_->multiply(x.data(), k, w.data(), k, all.data(), n_cols, n_rows, n_cols, k);
+    for (int r = 0; r < n_rows; ++r) {
+      for (int c = 0; c < n_cols; ++c) {
+        float one;
+        table_->multiply(&x[r * k], k, &w[c * k], k, &one, 1, 1, 1, k);
+        EXPECT_EQ(std::bit_cast<uint32_t>(one), std::bit_cast<uint32_t>(all[r * n_cols + c]));
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, AnEmptySumIsZero) {
+  std::vector<float> out(6, 9);
+  table_->multiply(out.data(), 0, out.data(), 0, out.data(), 3, 2, 3, 0);
+  EXPECT_EQ(out, std::vector<float>(6, 0));
+}
+
+TEST_P(Kernels, DequantiseIsExactForEveryTypeAndAlignment) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
+    const size_t n = dtype == DType::kQ8_0 ? 96 : 77;
+    const auto values = Random(n, 5);
+    std::vector<std::byte> stored(RowBytes(dtype, n).value() + 1);
+    QuantiseRow(dtype, values, stored.data() + 1);
+    std::vector<float> expected(n), out(n);
+    DequantiseRow(dtype, stored.data() + 1, expected);
+    table_->dequantise(dtype, stored.data() + 1, out.data(), n);
+    EXPECT_EQ(std::memcmp(out.data(), expected.data(), n * sizeof(float)), 0) << Name(dtype);
+  }
+}
+
+TEST_P(Kernels, DequantiseTakesEveryHalfFloat) {
+  for (DType dtype : {DType::kF16, DType::kBF16}) {
+    std::vector<uint16_t> stored(1 << 16);
+    for (size_t i = 0; i < stored.size(); ++i) stored[i] = static_cast<uint16_t>(i);
+    std::vector<float> expected(stored.size()), out(stored.size());
+    DequantiseRow(dtype, reinterpret_cast<const std::byte*>(stored.data()), expected);
+    table_->dequantise(dtype, stored.data(), out.data(), out.size());
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (std::isnan(expected[i])) {
+        EXPECT_TRUE(std::isnan(out[i])) << i;
+      } else {
+        EXPECT_EQ(std::bit_cast<uint32_t>(out[i]), std::bit_cast<uint32_t>(expected[i])) << i;
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, RmsNormAgreesWithDouble) {
+  for (int n : kSizes) {
+    const auto x = Random(n, 6, 3), weight = Random(n, 7);
+    std::vector<float> out(n);
+    table_->rms_norm(x.data(), weight.data(), 1e-5f, out.data(), n);
+    double squares = 0;
+    for (float value : x) squares += double{value} * value;
+    const double scale = 1 / std::sqrt(squares / n + 1e-5f);
+    for (int i = 0; i < n; ++i) {
+      const double expected = x[i] * scale * weight[i];
+      // The root halves the error of the sum; then a few roundings of one each.
+      EXPECT_NEAR(out[i], expected,
+                  std::abs(expected) * kUnit * (std::min(n, kSumBlock) + n / kSumBlock + 8));
+    }
+  }
+}
+
+// What an exponential may err by, relative: the polynomial's remainder, its eight roundings weighed
+// by their terms (below 4 u together), and the argument, whose rounding of u |x| the result
+// inherits.
+double ExpBound(double x) {
+  return kUnit * (6 + std::abs(x));
+}
+
+TEST_P(Kernels, SiluMultiplyAgreesWithDouble) {
+  std::vector<float> gate = {0,   -0.0f, 1,    -1,   20,    -20,   87,
+                             -87, -89,   -200, 1e4f, -1e4f, 3e38f, -3e38f};
+  const auto more = Random(51, 8, 5);
+  gate.insert(gate.end(), more.begin(), more.end());
+  const auto up = Random(gate.size(), 9);
+  std::vector<float> out = gate;
+  table_->silu_multiply(out.data(), up.data(), out.size());
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double g = gate[i];
+    const double expected = g / (1 + std::exp(-g)) * up[i];
+    // Below -87 the exponential is clamped: what is left is smaller than the smallest normal x |g|.
+    EXPECT_NEAR(out[i], expected,
+                std::abs(expected) * (ExpBound(g) + 3 * kUnit) + std::abs(g * up[i]) * 1e-37)
+        << g;
+  }
+}
+
+TEST_P(Kernels, AddScaledRoundsTwice) {
+  for (int n : kSizes) {
+    const auto x = Random(n, 10), start = Random(n, 11);
+    std::vector<float> out = start;
+    table_->add_scaled(out.data(), x.data(), 0.3f, n);
+    for (int i = 0; i < n; ++i) {
+      const float product = 0.3f * x[i];
+      EXPECT_EQ(out[i], start[i] + product);
+    }
+  }
+}
+
+TEST_P(Kernels, SoftmaxAgreesWithDouble) {
+  for (int n : kSizes) {
+    const auto scores = Random(n, 12, 8);
+    std::vector<float> out = scores;
+    table_->softmax(out.data(), n);
+    double largest = -1e30, sum = 0;
+    for (float score : scores) largest = std::max<double>(largest, score);
+    for (float score : scores) sum += std::exp(score - largest);
+    for (int i = 0; i < n; ++i) {
+      const double expected = std::exp(scores[i] - largest) / sum;
+      const double relative = ExpBound(scores[i] - largest) + ExpBound(16) +
+                              kUnit * (std::min(n, kSumBlock) + n / kSumBlock + 3);
+      EXPECT_NEAR(out[i], expected, expected * relative + 1e-37);
+    }
+  }
+}
+
+TEST_P(Kernels, CrossEntropyAgreesWithDouble) {
+  for (int n : kSizes) {
+    const auto logits = Random(n, 13, 4);
+    double sum = 0, size = 0;
+    for (float logit : logits) sum += std::exp(double{logit});
+    for (float logit : logits) size = std::max<double>(size, std::abs(logit));
+    for (int target : {0, n / 2, n - 1}) {
+      const double expected = std::log(sum) - logits[target];
+      EXPECT_NEAR(table_->cross_entropy(logits.data(), n, target), expected,
+                  ExpBound(2 * size) + kUnit * (std::min(n, kSumBlock) + n / kSumBlock + 4 * size));
+    }
+  }
+}
+
+TEST_P(Kernels, NonFiniteValuesComeThrough) {
+  for (int n : {1, 5, 16, 40}) {
+    for (int place = 0; place < n; ++place) {
+      auto with = [&](float value) {
+        auto values = Random(n, 14);
+        values[place] = value;
+        return values;
+      };
+      const auto ones = std::vector<float>(n, 1);
+      auto scores = with(kNan);
+      EXPECT_TRUE(std::isnan(table_->cross_entropy(scores.data(), n, 0)));
+      float product;
+      table_->multiply(scores.data(), n, ones.data(), n, &product, 1, 1, 1, n);
+      EXPECT_TRUE(std::isnan(product));
+      auto normed = scores;
+      table_->rms_norm(scores.data(), ones.data(), 1e-5f, normed.data(), n);
+      EXPECT_TRUE(std::isnan(normed[place]));
+      auto gate = scores;
+      table_->silu_multiply(gate.data(), ones.data(), n);
+      EXPECT_TRUE(std::isnan(gate[place]));
+      table_->softmax(scores.data(), n);
+      EXPECT_TRUE(std::isnan(scores[place]));
+      if (n > 1) {
+        auto masked = with(-kInfinity);
+        table_->softmax(masked.data(), n);
+        EXPECT_EQ(masked[place], 0);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, Kernels,
+                         testing::Values(KernelLevel::kScalar, KernelLevel::kAvx2,
+                                         KernelLevel::kAvx512),
+                         [](const auto& level) { return std::string(Name(level.param)); });
+
+}  // namespace
+}  // namespace moescope::engine
