@@ -26,6 +26,12 @@ void Join(const Document& next, Document& stream) {
   stream.tokens.insert(stream.tokens.end(), next.tokens.begin(), next.tokens.end());
 }
 
+template <typename T>
+void InsertFirst(T value, std::vector<T>& values) {
+  values.reserve(values.size() + 1);  // an insertion would double it
+  values.insert(values.begin(), value);
+}
+
 }  // namespace
 
 BosPolicy ParseBosPolicy(const std::string& name) {
@@ -48,7 +54,6 @@ struct SequenceReader::State {
   bool has_ahead = false;
   int64_t n_documents = 0;
   int64_t n_rows = 0;
-  Encoding encoding;
 
   bool NextDocument(Document& document);
   void Tokenise(const Document& document, TokenisedDocument& out);
@@ -93,16 +98,18 @@ void SequenceReader::State::EncodeText(const Document& document, TokenisedDocume
   out.n_bytes = document.text.size();
   out.hash = XXH3_64bits(document.text.data(), document.text.size());
   out.has_bos = policy.bos != BosPolicy::kNone && tokenizer.bos_id() >= 0;
-  tokenizer.Encode(document.text, encoding);
-  if (out.has_bos) {
-    out.ids.push_back(tokenizer.bos_id());
-    out.byte_start.push_back(0);
-    out.byte_end.push_back(0);
-  }
-  out.ids.insert(out.ids.end(), encoding.ids.begin(), encoding.ids.end());
-  out.byte_start.insert(out.byte_start.end(), encoding.byte_start.begin(),
-                        encoding.byte_start.end());
-  out.byte_end.insert(out.byte_end.end(), encoding.byte_end.begin(), encoding.byte_end.end());
+  const size_t room = policy.max_tokens > 0 ? static_cast<size_t>(policy.max_tokens - n_rows)
+                                            : Tokenizer::kAllTokens;
+  Encoding encoding;
+  tokenizer.Encode(document.text, encoding, room);
+  // Moved, not copied: the tokens of a huge text are most of the memory it takes.
+  out.ids = std::move(encoding.ids);
+  out.byte_start = std::move(encoding.byte_start);
+  out.byte_end = std::move(encoding.byte_end);
+  if (!out.has_bos) return;
+  InsertFirst(tokenizer.bos_id(), out.ids);
+  InsertFirst(0u, out.byte_start);
+  InsertFirst(0u, out.byte_end);
 }
 
 void SequenceReader::State::Cut(TokenisedDocument& out) const {
@@ -137,8 +144,7 @@ SequenceReader::SequenceReader(std::unique_ptr<DocumentSource> documents,
     : state_(new State{.documents = std::move(documents),
                        .tokenizer = tokenizer,
                        .policy = policy,
-                       .ahead = {},
-                       .encoding = {}}) {}
+                       .ahead = {}}) {}
 
 SequenceReader::~SequenceReader() = default;
 

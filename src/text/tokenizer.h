@@ -25,10 +25,14 @@ struct Encoding {
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
+  static constexpr size_t kAllTokens = SIZE_MAX;
   // Replaces `out`. Nothing special is added: BOS and EOS are the caller's policy. Any bytes are
   // accepted: invalid UTF-8 goes through byte pieces (or the unknown piece where the vocabulary has
-  // none). Throws Error(kBadInput) for texts of 2^32 bytes or more.
-  virtual void Encode(std::string_view text, Encoding& out) const = 0;
+  // none). At most `max_tokens` tokens, those the whole text begins with, at the cost of little
+  // more than them. Throws Error(kBadInput) for texts of 2^32 bytes or more.
+  void Encode(std::string_view text, Encoding& out, size_t max_tokens = kAllTokens) const {
+    EncodeSome(text, max_tokens, out);
+  }
   // The bytes of one token as it continues a text (a leading U+2581 is a space); none for control
   // tokens.
   virtual std::string TokenBytes(int32_t id) const = 0;
@@ -46,6 +50,9 @@ class Tokenizer {
   virtual int eos_id() const = 0;
   // 16 hex digits.
   virtual std::string Identity() const = 0;
+
+ private:
+  virtual void EncodeSome(std::string_view text, size_t max_tokens, Encoding& out) const = 0;
 };
 
 std::unique_ptr<Tokenizer> MakeSentencePieceTokenizer(

@@ -254,5 +254,65 @@ TEST(SentencePieceTokenizer, GivesTheSameInWordsAsInOneRun) {
   }
 }
 
+// Random words and runs, some far longer than anything the encoder handles in one piece.
+std::string LongText(uint32_t seed) {
+  std::mt19937 random(seed);
+  const std::string letters[] = {" ", "a", "b", "c", "\u00e9", "ba", "\xff", "x", "\n"};
+  std::string text;
+  while (text.size() < 200000) {
+    const size_t n = random() % 50 == 0 ? 5000 : 1 + random() % 8;
+    const bool run = random() % 4 == 0;
+    const std::string* letter = &letters[random() % std::size(letters)];
+    for (size_t i = 0; i < n; ++i) {
+      if (!run) letter = &letters[random() % std::size(letters)];
+      text += *letter;
+    }
+  }
+  return text;
+}
+
+const std::vector<TestPiece> kSomePieces = {{"\u2581"},
+                                            {"a"},
+                                            {"b"},
+                                            {"c"},
+                                            {"\u2581a", -1},
+                                            {"ab", -2},
+                                            {"aa", -3},
+                                            {"bb", -4},
+                                            {"aaaa", -5},
+                                            {"\u2581\u2581", -6},
+                                            {"ba", 0, PieceType::kUserDefined}};
+
+TEST(SentencePieceTokenizer, PutsADummyPrefixBeforeALongTextAsBeforeAShortOne) {
+  const auto prefixed = MakeTokenizer(kSomePieces, kPrefixed);
+  const auto plain = MakeTokenizer(kSomePieces, kPlain);
+  for (uint32_t seed = 0; seed < 8; ++seed) {
+    // Seed 0: the first word has no end within reach.
+    const std::string text = seed == 0 ? std::string(300000, 'a') : LongText(seed);
+    const Encoding found = Encode(*prefixed, text);
+    const Encoding expected = Encode(*plain, " " + text);
+    ASSERT_EQ(found.ids, expected.ids) << seed;
+    for (size_t i = 0; i < found.ids.size(); ++i) {
+      ASSERT_EQ(found.byte_end[i] + 1, expected.byte_end[i]) << seed << " " << i;
+    }
+    EXPECT_EQ(found.byte_end.back(), text.size());
+  }
+}
+
+TEST(SentencePieceTokenizer, StopsAfterTheTokensAskedFor) {
+  const auto tokenizer = MakeTokenizer(kSomePieces, {.prefix = true, .bytes = false});
+  const std::string text = LongText(99);
+  const Encoding all = Encode(*tokenizer, text);
+  for (const size_t n :
+       {size_t{0}, size_t{1}, size_t{7}, size_t{30000}, all.ids.size(), all.ids.size() + 5}) {
+    Encoding some;
+    tokenizer->Encode(text, some, n);
+    const size_t kept = std::min(n, all.ids.size());
+    ASSERT_EQ(some.ids.size(), kept);
+    EXPECT_TRUE(std::equal(some.ids.begin(), some.ids.end(), all.ids.begin()));
+    EXPECT_TRUE(std::equal(some.byte_end.begin(), some.byte_end.end(), all.byte_end.begin()));
+  }
+}
+
 }  // namespace
 }  // namespace moescope::text

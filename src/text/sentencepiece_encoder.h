@@ -1,0 +1,49 @@
+// SentencePiece's way from text to pieces: spaces, user-defined pieces, merging, byte pieces.
+// The algorithm: docs/tokenizers.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "files/vocabulary.h"
+#include "text/merge_table.h"
+#include "text/merger.h"
+#include "text/piece_trie.h"
+#include "text/tokenizer.h"
+#include "text/word_cache.h"
+
+namespace moescope::text {
+
+// What every encoding shares, derived from the vocabulary once. Immutable and thread-safe.
+struct SentencePieceTables {
+  explicit SentencePieceTables(const files::Vocabulary& vocabulary);
+
+  MergeTable merges;
+  PieceTrie user_defined{PieceTrie::Spaces::kAlike};
+  PieceTrie literal_user_defined{PieceTrie::Spaces::kLiteral};  // before normalisation
+  std::array<int32_t, 256> byte_pieces;    // kNone where the vocabulary has none
+  std::array<int32_t, 128> ascii_symbols;  // ' ' as U+2581
+  int32_t unknown_id;
+  bool add_space_prefix;
+  bool remove_extra_spaces;
+};
+
+// Memory an encoding works in, kept for the next one.
+struct EncoderScratch {
+  explicit EncoderScratch(const SentencePieceTables& tables) : merger(tables.merges) {}
+  WordCache cache;
+  Merger merger;
+  std::vector<int32_t> symbols;
+  std::vector<int32_t> unused_stack;
+  std::string normalised;
+  std::vector<uint32_t> offsets;
+};
+
+// Replaces `out` by the first `max_tokens` tokens of `text`. Requires: text.size() < 2^32.
+void EncodeSentencePieces(const SentencePieceTables& tables, EncoderScratch& scratch,
+                          std::string_view text, size_t max_tokens, Encoding& out);
+
+}  // namespace moescope::text
