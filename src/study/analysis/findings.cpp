@@ -18,6 +18,30 @@ namespace {
 
 constexpr int64_t kMinTokens = 200;  // in each half: a share of fewer is noise
 
+// A class that is mostly one token id says something about that token, not about the class.
+constexpr double kMaxShareOfOneToken = 0.8;
+
+// Bits of the classes made of several tokens.
+unsigned MixedClasses(const RowColumns& rows, const std::vector<uint8_t>& classes) {
+  unsigned mixed = 0;
+  std::vector<int64_t> counts;
+  for (int group = 0; group < kTokenClasses; ++group) {
+    counts.clear();
+    int64_t total = 0, largest = 0;
+    for (int64_t row = 0; row < rows.n_rows(); ++row) {
+      if ((classes[row] >> group & 1) == 0) continue;
+      const size_t id = static_cast<size_t>(rows.token_id[row]);
+      if (id >= counts.size()) counts.resize(id + 1);
+      largest = std::max(largest, ++counts[id]);
+      ++total;
+    }
+    if (static_cast<double>(largest) <= kMaxShareOfOneToken * static_cast<double>(total)) {
+      mixed |= 1u << group;
+    }
+  }
+  return mixed;
+}
+
 // Which half a unit is in. Units alternate in a random order within each data set, so that both
 // halves hold every data set of two or more.
 struct Halves {
@@ -111,6 +135,8 @@ struct Candidate {
   std::vector<int64_t> strata;
   std::string unit_by;
   size_t n_others = 0;  // data sets it is compared with
+
+  bool HasInterval() const { return unit_sums.size() >= 2 * kMinUnits; }
 };
 
 // Two numbers a unit, summed over a half.
@@ -121,7 +147,8 @@ struct Share {
 
 class Search {
  public:
-  Search(const RowColumns& rows, const Halves& halves) : rows_(rows), halves_(halves) {}
+  Search(const RowColumns& rows, const Halves& halves, unsigned searched_classes)
+      : rows_(rows), halves_(halves), searched_classes_(searched_classes) {}
 
   void AddLayer(int layer, const LayerCounts& counts) {
     AddTokenClasses(layer, counts);
@@ -131,7 +158,8 @@ class Search {
 
   int64_t cells_searched() const { return cells_searched_; }
 
-  // Best first within each kind.
+  // Those with an interval first, which the number of units decides and not the outcome; then by
+  // the difference.
   std::vector<Candidate> Candidates(FindingKind kind) const {
     std::vector<Candidate> list;
     for (const auto& [key, candidate] : best_) {
@@ -196,6 +224,7 @@ class Search {
   void AddTokenClasses(int layer, const LayerCounts& counts) {
     const std::vector<int32_t> units = AllUnits();
     for (int group = 0; group < kTokenClasses; ++group) {
+      if ((searched_classes_ >> group & 1) == 0) continue;
       for (int expert = 0; expert < counts.n_experts; ++expert) {
         const auto inside = [&](int32_t unit) -> Share {
           return {static_cast<double>(counts.First(unit, group, expert)),
@@ -305,6 +334,7 @@ class Search {
 
   const RowColumns& rows_;
   const Halves& halves_;
+  const unsigned searched_classes_;
   int64_t cells_searched_ = 0;
   std::map<std::pair<FindingKind, std::string>, Candidate> best_;
 };
@@ -392,7 +422,7 @@ Findings ComputeFindings(const store::Run& run, store::Database& database, const
                          const FindingsOptions& options, ThreadPool& pool) {
   const Halves halves = SplitUnits(rows, options.bootstrap.seed);
   const std::vector<uint8_t> classes = ClassifyRows(rows, LoadVocabularyBytes(database));
-  Search search(rows, halves);
+  Search search(rows, halves, MixedClasses(rows, classes));
   for (int layer : run.description().LayerNumbers()) {
     search.AddLayer(layer, CountLayer(rows, LoadLayer(run, database, rows, layer), classes));
   }

@@ -12,8 +12,9 @@ namespace moescope::study {
 namespace {
 
 // Lines of code: indented, a word, punctuation, a number.
-std::vector<std::string> CodeLine() {
-  return {"    ", "if", " x", " ==", " 12", ":", "\n"};
+std::vector<std::string> CodeLine(int line) {
+  const std::vector<std::string> indentations = {"    ", "        ", "\t"};
+  return {indentations[line % 3], "if", " x", " ==", " 12", ":", "\n"};
 }
 
 // Documents of both data sets, each a unit of its own. With `planted`, layer 1 sends indentation
@@ -27,10 +28,11 @@ std::vector<TinyDocument> MakeDocuments(int n_documents, bool planted) {
     document.unit = "unit " + std::to_string(d);
     document.tokens.push_back({"<s>", {0, 0}});
     for (int line = 0; line < 20; ++line) {
-      for (const std::string& bytes : CodeLine()) {
+      for (const std::string& bytes : CodeLine(line)) {
         auto layer0 = static_cast<int16_t>(random.Below(4));
         auto layer1 = static_cast<int16_t>(random.Below(4));
-        if (planted && bytes == "    " && random.Uniform() < 0.9) layer1 = 3;
+        const bool blank = bytes.find_first_not_of(" \t") == std::string::npos;
+        if (planted && blank && random.Uniform() < 0.9) layer1 = 3;
         if (planted && document.dataset == "b" && random.Uniform() < 0.3) layer0 = 2;
         document.tokens.push_back({bytes, {layer0, layer1}});
       }
@@ -85,14 +87,14 @@ TEST_F(FindingsTest, AreTheSameForAnyNumberOfThreads) {
   }
 }
 
-// Nothing is planted, a hundred cells are searched: what comes through is the occasional interval
+// Nothing is planted, dozens of cells are searched: what comes through is the occasional interval
 // that misses a null it should hold, and small.
 TEST_F(FindingsTest, ReportNothingLargeWhereNothingIs) {
   const Findings findings = Compute("run", 80, false);
   for (const Finding& finding : findings.findings) {
     EXPECT_LT(finding.value - finding.null_value, 0.08) << finding.sentence;
   }
-  EXPECT_GT(findings.cells_searched, 40);
+  EXPECT_GT(findings.cells_searched, 20);
 }
 
 TEST_F(FindingsTest, SayWhyThereIsNoInterval) {
