@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/tensor/convert_rows.h"
+#include "engine/kernels/avx512/kernels.h"
 #include "engine/kernels/kernel_table.h"
 
 namespace moescope::engine {
@@ -34,10 +35,16 @@ std::vector<float> Random(size_t n, uint32_t seed, float spread = 1) {
 const std::vector<int> kSizes = {1,  2,  3,  7,  8,    9,    15,   16,  17,
                                  31, 33, 64, 77, 1023, 1024, 1025, 2500};
 
-class Kernels : public testing::TestWithParam<KernelLevel> {
+// A level as this machine runs it, or the AVX-512 sources through SIMDe.
+struct Level {
+  const char* name;
+  const KernelTable* table;  // null: this machine lacks it
+};
+
+class Kernels : public testing::TestWithParam<Level> {
  protected:
   void SetUp() override {
-    table_ = KernelsFor(GetParam());
+    table_ = GetParam().table;
     if (table_ == nullptr) GTEST_SKIP() << "this machine lacks the level";
   }
   const KernelTable* table_ = nullptr;
@@ -239,9 +246,11 @@ TEST_P(Kernels, NonFiniteValuesComeThrough) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, Kernels,
-                         testing::Values(KernelLevel::kScalar, KernelLevel::kAvx2,
-                                         KernelLevel::kAvx512),
-                         [](const auto& level) { return std::string(Name(level.param)); });
+                         testing::Values(Level{"scalar", KernelsFor(KernelLevel::kScalar)},
+                                         Level{"avx2", KernelsFor(KernelLevel::kAvx2)},
+                                         Level{"avx512", KernelsFor(KernelLevel::kAvx512)},
+                                         Level{"avx512_emulated", EmulatedAvx512Kernels()}),
+                         [](const auto& level) { return std::string(level.param.name); });
 
 }  // namespace
 }  // namespace moescope::engine

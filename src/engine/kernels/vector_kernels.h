@@ -249,12 +249,13 @@ void RmsNorm(const float* x, const float* weight, float eps, float* out, int n) 
 
 void SiluMultiply(float* gate, const float* up, size_t n) noexcept {
   const Vec one = Vec::Set(1);
+  const Vec limit = Vec::Set(-88);
   for (size_t i = 0; i < n; i += Vec::kWidth) {
     int lanes = n - i < Vec::kWidth ? static_cast<int>(n - i) : Vec::kWidth;
     Vec g = Vec::LoadFirst(gate + i, lanes);
-    // Where -g is large e^-g is clamped to a finite value; g / that is 0 to float32's precision.
-    Vec denominator = one + Exp(Min(Vec::Zero() - g, Vec::Set(88)));
-    (g / denominator * Vec::LoadFirst(up + i, lanes)).StoreFirst(gate + i, lanes);
+    // e^-g is clamped to a finite value; where that bites the result is below 6e-37: taken as 0.
+    Vec silu = ZeroWhereBelow(g / (one + Exp(Vec::Zero() - Max(g, limit))), g, limit);
+    (silu * Vec::LoadFirst(up + i, lanes)).StoreFirst(gate + i, lanes);
   }
 }
 

@@ -73,9 +73,6 @@ Vec Fma(Vec a, Vec b, Vec c) {
 Vec Max(Vec a, Vec b) {
   return {_mm256_max_ps(a.v, b.v)};
 }
-Vec Min(Vec a, Vec b) {
-  return {_mm256_min_ps(a.v, b.v)};
-}
 Vec RoundToInt(Vec a) {
   return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }

@@ -7,5 +7,8 @@ namespace moescope::engine {
 
 // Null when the build has no code for it (another processor family).
 const KernelTable* Avx512Kernels();
+// The same source run through SIMDe: slow, for tests on machines without AVX-512. Linked only
+// there.
+const KernelTable* EmulatedAvx512Kernels();
 
 }  // namespace moescope::engine

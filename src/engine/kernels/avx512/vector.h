@@ -1,7 +1,11 @@
 // Sixteen floats and their tiles, for vector_kernels.h. Included only by this folder's kernels.cpp.
 #pragma once
 
+#if defined(MOESCOPE_EMULATE_AVX512)
+#include "engine/kernels/avx512/emulated.h"
+#else
 #include <immintrin.h>
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -57,9 +61,6 @@ Vec Fma(Vec a, Vec b, Vec c) {
 // With a NaN on either side the second operand is the result: callers put data first.
 Vec Max(Vec a, Vec b) {
   return {_mm512_max_ps(a.v, b.v)};
-}
-Vec Min(Vec a, Vec b) {
-  return {_mm512_min_ps(a.v, b.v)};
 }
 Vec RoundToInt(Vec a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
