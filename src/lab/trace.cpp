@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 
 #include "base/cancellation.h"
@@ -140,13 +141,30 @@ class Tracer {
     PlanMemory();
   }
 
+  // A run directory made by this call is taken away again when nothing was committed to it.
   TraceSummary Run() {
+    const bool existed = options_.output.empty() || std::filesystem::exists(options_.output);
+    try {
+      return RunToEnd();
+    } catch (const Error&) {
+      if (!existed && (!writer_ || writer_->n_tokens() == 0)) {
+        writer_.reset();
+        std::error_code ignored;
+        std::filesystem::remove_all(options_.output, ignored);
+      }
+      throw;
+    }
+  }
+
+ private:
+  TraceSummary RunToEnd() {
     if (!options_.output.empty()) {
       store::RunDescription description =
           Describe(options_, *model_, *tokenizer_, chunk_, kernels_);
       writer_ = std::make_unique<store::RunWriter>(
           options_.output, description, ListVocabulary(*tokenizer_), StoreBytes(memory_bytes_));
       summary_.n_tokens_before = writer_->n_tokens();
+      n_documents_before_ = writer_->n_documents_begun();
       if (writer_->complete()) {
         summary_.was_complete = true;
         return summary_;
@@ -173,7 +191,6 @@ class Tracer {
     return summary_;
   }
 
- private:
   void PlanMemory() {
     uint64_t available = AvailableMemoryBytes();
     memory_bytes_ = options_.memory_bytes > 0 ? options_.memory_bytes : available / 2;
@@ -212,9 +229,14 @@ class Tracer {
 
   void AddDocument(const text::TokenisedDocument& document, ProgressBar& progress) {
     auto n_rows = static_cast<int64_t>(document.ids.size());
-    // A resumed run reads its text again but skips what is committed, whole sequences at a time.
-    bool is_new = next_token_ >= summary_.n_tokens_before;
+    // A resumed run reads its text again but skips what is committed: whole documents by their
+    // number (one without tokens has no row to tell by), then whole sequences.
+    const bool is_new = document.document >= n_documents_before_;
     if (is_new) {
+      // Its record belongs to the wave that has its first row.
+      const int64_t first_end =
+          document.sequence_starts.size() > 1 ? document.sequence_starts[1] : n_rows;
+      if (wave_.n_rows() + first_end > summary_.wave_rows) RunWave(progress);
       documents_begun_.push_back({.document = document.document,
                                   .dataset = document.dataset,
                                   .source = document.source,
@@ -265,15 +287,18 @@ class Tracer {
   }
 
   void RunWave(ProgressBar& progress) {
-    if (wave_.n_rows() == 0) return;
+    // Documents without tokens may be all that is left.
+    if (wave_.n_rows() == 0 && documents_begun_.empty()) return;
     ThrowIfCancelled();
-    Clock::time_point start = Clock::now();
-    routing::Probe* probes[] = {collector_.get()};
-    // Without an output there is nothing to collect: the sweep alone, which tracing is held
-    // against.
-    sweep_->Run(wave_, std::span(probes, writer_ ? 1 : 0));
-    summary_.sweep_seconds += SecondsSince(start);
-    TakeLosses();
+    if (wave_.n_rows() > 0) {
+      Clock::time_point start = Clock::now();
+      routing::Probe* probes[] = {collector_.get()};
+      // Without an output there is nothing to collect: the sweep alone, which tracing is held
+      // against.
+      sweep_->Run(wave_, std::span(probes, writer_ ? 1 : 0));
+      summary_.sweep_seconds += SecondsSince(start);
+      TakeLosses();
+    }
     if (writer_) {
       writer_->CommitWave(documents_begun_, tokens_, collector_->Routes(wave_.n_rows()));
     }
@@ -317,7 +342,8 @@ class Tracer {
   std::unique_ptr<engine::Sweep> sweep_;
   std::unique_ptr<DecisionCollector> collector_;
   Clock::time_point start_;
-  int64_t next_token_ = 0;  // global index of the next row met
+  int64_t n_documents_before_ = 0;  // that earlier calls committed
+  int64_t next_token_ = 0;          // global index of the next row met
   int64_t next_sequence_ = 0;
   TraceSummary summary_;
 
