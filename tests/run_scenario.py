@@ -49,8 +49,8 @@ def parse():
             steps[-1].out.append(rest)
         elif mark == "!" and steps:
             steps[-1].err.append(rest)
-        elif line.startswith("  ") and steps:  # a long command goes on
-            steps[-1].command += "\n" + line
+        elif line.startswith("  ") and steps:  # a long command goes on, less two spaces
+            steps[-1].command += "\n" + line[2:]
         else:
             sys.exit(f"{scenario}:{number}: cannot read this line: {line}")
     if not steps:
