@@ -65,7 +65,8 @@ bool Folder::Has(const std::string& name) const {
 }
 
 std::string Folder::PathOf(const std::string& name) const {
-  return (std::filesystem::path(path()) / name).string();
+  // Files of the working directory keep the name they were given.
+  return path() == "." ? name : (std::filesystem::path(path()) / name).string();
 }
 
 std::string Folder::ReadText(const std::string& name, uint64_t limit_bytes) const {

@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "engine/model/sweep.h"
 #include "lab/decision_collector.h"
+#include "lab/trace_memory.h"
 #include "store/run_writer.h"
 
 namespace moescope::lab {
@@ -23,11 +24,6 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// What of --memory the store may use: DuckDB needs a floor to sort and compress a part.
-uint64_t StoreBytes(uint64_t memory_bytes) {
-  return std::clamp<uint64_t>(memory_bytes / 4, uint64_t{32} << 20, uint64_t{1} << 30);
 }
 
 std::string_view BosName(text::BosPolicy bos) {
@@ -194,14 +190,11 @@ class Tracer {
   void PlanMemory() {
     uint64_t available = AvailableMemoryBytes();
     memory_bytes_ = options_.memory_bytes > 0 ? options_.memory_bytes : available / 2;
-    uint64_t store_bytes = options_.output.empty() ? 0 : StoreBytes(memory_bytes_);
-    uint64_t sweep_bytes = memory_bytes_ > store_bytes ? memory_bytes_ - store_bytes : 0;
-    uint64_t extra_bytes_per_row =
-        sizeof(store::TokenRecord) + DecisionCollector::BytesPerRow(model_->router(),
-                                                                    model_->config().n_layers,
-                                                                    options_.logits);
-    engine::SweepPlan plan = engine::PlanSweep(model_->config(), sweep_bytes, chunk_,
-                                               pool_.n_threads(), extra_bytes_per_row);
+    engine::SweepPlan plan = PlanTrace(model_->config(), {.memory_bytes = memory_bytes_,
+                                                          .chunk = chunk_,
+                                                          .n_threads = pool_.n_threads(),
+                                                          .logits = options_.logits,
+                                                          .writes = !options_.output.empty()});
     flops_per_row_ = plan.flops_per_row;
     summary_.wave_rows = plan.wave_rows;
     if (options_.wave_tokens > 0) {

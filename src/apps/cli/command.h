@@ -23,6 +23,7 @@ std::function<void()> AddBench(CLI::App& app);
 std::function<void()> AddConvert(CLI::App& app);
 std::function<void()> AddImport(CLI::App& app);
 std::function<void()> AddFigure(CLI::App& app);
+std::function<void()> AddInspect(CLI::App& app);
 std::function<void()> AddQuery(CLI::App& app);
 std::function<void()> AddTrace(CLI::App& app);
 std::function<void()> AddVerify(CLI::App& app);

@@ -9,6 +9,7 @@ namespace moescope::cli {
 
 std::span<const Command> Commands() {
   static const std::vector<Command> commands = {
+      {"inspect", "Say what a model is, where its bytes are, what a sweep costs", AddInspect},
       {"trace", "Where every token of a text is routed, into a run", AddTrace},
       {"figure", "Figures and tables of a run, in the terminal", AddFigure},
       {"query", "Ask a run a question in SQL", AddQuery},

@@ -1,0 +1,89 @@
+#include "lab/inspect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/platform/memory.h"
+#include "lab/trace_memory.h"
+
+namespace moescope::lab {
+namespace {
+
+using files::TensorKind;
+
+const char* GroupOf(TensorKind kind) {
+  switch (kind) {
+    case TensorKind::kTokenEmbedding:
+      return "token embedding";
+    case TensorKind::kOutputHead:
+      return "output head";
+    case TensorKind::kQuery:
+    case TensorKind::kKey:
+    case TensorKind::kValue:
+    case TensorKind::kAttentionOutput:
+      return "attention";
+    case TensorKind::kRouter:
+      return "router";
+    case TensorKind::kGateProj:
+    case TensorKind::kUpProj:
+    case TensorKind::kDownProj:
+      return "experts";
+    case TensorKind::kAttentionNorm:
+    case TensorKind::kMoeNorm:
+    case TensorKind::kFinalNorm:
+      return "norms";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<BytesRow> BytesByKind(const files::Checkpoint& checkpoint) {
+  std::map<std::pair<std::string, DType>, BytesRow> groups;
+  for (const auto& [id, location] : checkpoint.tensors()) {
+    bool shared = id.kind == TensorKind::kOutputHead && checkpoint.config().tied_embeddings;
+    if (shared) continue;
+    BytesRow& row = groups[{GroupOf(id.kind), location.dtype}];
+    row.kind = GroupOf(id.kind);
+    row.dtype = location.dtype;
+    ++row.n_tensors;
+    row.n_bytes += location.n_bytes;
+  }
+  std::vector<BytesRow> rows;
+  for (auto& [key, row] : groups) rows.push_back(std::move(row));
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const BytesRow& a, const BytesRow& b) { return a.n_bytes > b.n_bytes; });
+  return rows;
+}
+
+SweepForecast ForecastSweep(const files::ModelConfig& config, uint64_t weight_bytes,
+                            uint64_t memory_bytes, int chunk, int n_threads,
+                            const SweepRates& rates) {
+  SweepForecast forecast;
+  forecast.memory_bytes = memory_bytes;
+  forecast.weight_bytes = weight_bytes;
+  forecast.plan =
+      PlanTrace(config, {.memory_bytes = memory_bytes, .chunk = chunk, .n_threads = n_threads});
+  uint64_t available = AvailableMemoryBytes();
+  forecast.weights_stay_in_memory =
+      available > memory_bytes && weight_bytes <= available - memory_bytes;
+  forecast.compute_seconds_per_wave = static_cast<double>(forecast.plan.wave_rows) *
+                                      forecast.plan.flops_per_row / rates.flops_per_second;
+  forecast.disk_seconds_per_wave = static_cast<double>(weight_bytes) / rates.disk_bytes_per_second;
+  return forecast;
+}
+
+double SweepForecast::Seconds(int64_t n_tokens) const {
+  double share = static_cast<double>(n_tokens) / static_cast<double>(plan.wave_rows);
+  double n_waves = std::ceil(share);
+  if (weights_stay_in_memory) {
+    return std::max(share * compute_seconds_per_wave, disk_seconds_per_wave);
+  }
+  // All waves but the last are full.
+  double last = (share - (n_waves - 1)) * compute_seconds_per_wave;
+  return (n_waves - 1) * std::max(compute_seconds_per_wave, disk_seconds_per_wave) +
+         std::max(last, disk_seconds_per_wave);
+}
+
+}  // namespace moescope::lab
