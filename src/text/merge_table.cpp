@@ -35,7 +35,7 @@ uint32_t AsciiClass(uint32_t code_point) {
 
 MergeTable::MergeTable(const files::Vocabulary& vocabulary)
     : n_pieces_(static_cast<int>(vocabulary.pieces.size())), pages_(0x110000 / 256, 0) {
-  TextIndex index;
+  PieceIndex index(vocabulary.pieces.size());
   n_characters_.assign(n_pieces_, 0);
   std::vector<bool> usable(n_pieces_, false);
   for (int id = 0; id < n_pieces_; ++id) {
@@ -47,13 +47,14 @@ MergeTable::MergeTable(const files::Vocabulary& vocabulary)
                               "supported",
                               id, piece.text.size(), kMaxPieceBytes));
     }
-    usable[id] = index.emplace(piece.text, id).second;  // of equal texts the first counts
+    // Of equal texts the first counts.
+    usable[id] = index.Add(PieceIndex::Parts(piece.text), 0, piece.text.size(), id) == id;
     if (piece.type != files::PieceType::kUnused) continue;
     unused_.resize(n_pieces_);
     unused_[id] = true;
   }
   for (int id = 0; id < n_pieces_; ++id) {
-    if (usable[id]) AddCharacters(vocabulary.pieces[id].text, index);
+    if (usable[id]) AddCharacters(PieceIndex::Parts(vocabulary.pieces[id].text), index);
   }
   goes_on_after_.resize(n_characters_.size());
   goes_on_before_.resize(n_characters_.size());
@@ -64,7 +65,13 @@ MergeTable::MergeTable(const files::Vocabulary& vocabulary)
     const std::string& text = vocabulary.pieces[id].text;
     NoteNeighbours(text);
     const size_t before = merges.size();
-    AddMerges(text, id, index, merges);
+    AddMerges(PieceIndex::Parts(text), id, index, merges);
+    if (merges.size() > kMaxMerges) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("cannot use the vocabulary: its pieces can be made in more than {} "
+                              "ways",
+                              kMaxMerges));
+    }
     merged[id] = merges.size() > before;
     if (merged[id] && IsUnused(id)) {
       splits_[id] = {static_cast<int32_t>(merges.back().key >> 32),
@@ -81,17 +88,18 @@ MergeTable::Split MergeTable::SplitOf(int32_t symbol) const {
   return found == splits_.end() ? Split{} : found->second;
 }
 
-void MergeTable::AddCharacters(std::string_view piece, TextIndex& index) {
+void MergeTable::AddCharacters(const PieceIndex::Parts& piece, PieceIndex& index) {
+  const std::string_view text = piece.text();
   uint32_t n = 0;
-  for (size_t at = 0; at < piece.size(); ++n) {
-    const Utf8Step step = StepUtf8(piece, at);
-    const auto [where, fresh] =
-        index.emplace(piece.substr(at, step.n_bytes), static_cast<int32_t>(n_characters_.size()));
-    if (fresh) n_characters_.push_back(1);
-    SetCharacter(step.code_point, where->second);
+  for (size_t at = 0; at < text.size(); ++n) {
+    const Utf8Step step = StepUtf8(text, at);
+    const auto fresh = static_cast<int32_t>(n_characters_.size());
+    const int32_t symbol = index.Add(piece, at, at + step.n_bytes, fresh);
+    if (symbol == fresh) n_characters_.push_back(1);
+    SetCharacter(step.code_point, symbol);
     at += step.n_bytes;
   }
-  n_characters_[index.at(piece)] = n;
+  n_characters_[index.Find(piece, 0, text.size())] = n;
 }
 
 void MergeTable::SetCharacter(uint32_t code_point, int32_t symbol) {
@@ -119,14 +127,15 @@ void MergeTable::NoteNeighbours(std::string_view piece) {
   }
 }
 
-void MergeTable::AddMerges(std::string_view piece, int32_t symbol, const TextIndex& index,
-                           std::vector<Entry>& merges) {
-  for (size_t at = 1; at < piece.size(); ++at) {
-    if ((static_cast<uint8_t>(piece[at]) & 0xC0) == 0x80) continue;
-    const auto left = index.find(piece.substr(0, at));
-    if (left == index.end()) continue;
-    const auto right = index.find(piece.substr(at));
-    if (right != index.end()) merges.push_back({Key(left->second, right->second), symbol});
+void MergeTable::AddMerges(const PieceIndex::Parts& piece, int32_t symbol, const PieceIndex& index,
+                           std::vector<Entry>& merges) const {
+  const std::string_view text = piece.text();
+  for (size_t at = 1; at < text.size(); ++at) {
+    if ((static_cast<uint8_t>(text[at]) & 0xC0) == 0x80) continue;
+    const int32_t left = index.Find(piece, 0, at);
+    if (left == kNone) continue;
+    const int32_t right = index.Find(piece, at, text.size());
+    if (right != kNone) merges.push_back({Key(left, right), symbol});
   }
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "files/vocabulary.h"
+#include "text/piece_index.h"
 
 namespace moescope::text {
 
@@ -24,7 +25,10 @@ class MergeTable {
   // bound keeps a hostile file from costing time quadratic in the length of a piece.
   static constexpr size_t kMaxPieceBytes = 512;
 
-  // Throws Error(kUnsupported) for a longer piece.
+  // Ways to make all pieces together: ten times what a vocabulary of 256,000 has, 400 MB.
+  static constexpr size_t kMaxMerges = size_t{1} << 23;
+
+  // Throws Error(kUnsupported) for more.
   explicit MergeTable(const files::Vocabulary& vocabulary);
 
   int n_pieces() const { return n_pieces_; }
@@ -77,11 +81,10 @@ class MergeTable {
   }
   size_t Slot(uint64_t key) const { return (key * 0x9E3779B97F4A7C15u) >> shift_; }
 
-  using TextIndex = std::unordered_map<std::string_view, int32_t>;
-  void AddCharacters(std::string_view piece, TextIndex& index);
+  void AddCharacters(const PieceIndex::Parts& piece, PieceIndex& index);
   void SetCharacter(uint32_t code_point, int32_t symbol);
-  void AddMerges(std::string_view piece, int32_t symbol, const TextIndex& index,
-                 std::vector<Entry>& merges);
+  void AddMerges(const PieceIndex::Parts& piece, int32_t symbol, const PieceIndex& index,
+                 std::vector<Entry>& merges) const;
   void NoteNeighbours(std::string_view piece);
   void RankPieces(const files::Vocabulary& vocabulary, const std::vector<bool>& merged);
   void FillHash(const std::vector<Entry>& merges);

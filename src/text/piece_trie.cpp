@@ -16,6 +16,13 @@ uint8_t PieceTrie::Read(std::string_view text, size_t& position) const {
   return static_cast<uint8_t>(text[position++]);
 }
 
+uint32_t PieceTrie::Next(uint32_t node, uint8_t byte) const {
+  for (const auto& [label, next] : nodes_[node].next) {
+    if (label == byte) return next;
+  }
+  return 0;
+}
+
 void PieceTrie::Add(std::string_view piece, int32_t id) {
   if (piece.empty()) return;
   // Normalised text has no spaces, so a piece with one never matches there.
@@ -24,10 +31,13 @@ void PieceTrie::Add(std::string_view piece, int32_t id) {
   uint32_t node = 0;
   for (size_t at = 0; at < piece.size();) {
     const uint8_t byte = Read(piece, at);
-    const auto [edge, fresh] =
-        edges_.emplace(Key(node, byte), static_cast<uint32_t>(nodes_.size()));
-    if (fresh) nodes_.push_back({});
-    node = edge->second;
+    uint32_t next = Next(node, byte);
+    if (next == 0) {
+      next = static_cast<uint32_t>(nodes_.size());
+      nodes_[node].next.emplace_back(byte, next);
+      nodes_.push_back({});
+    }
+    node = next;
   }
   if (nodes_[node].id < 0) nodes_[node].id = id;
   starts_[static_cast<uint8_t>(piece[0])] = true;
@@ -38,9 +48,8 @@ PieceTrie::Match PieceTrie::Longest(std::string_view text, size_t position) cons
   Match match;
   uint32_t node = 0;
   for (size_t at = position; at < text.size();) {
-    const auto edge = edges_.find(Key(node, Read(text, at)));
-    if (edge == edges_.end()) break;
-    node = edge->second;
+    node = Next(node, Read(text, at));
+    if (node == 0) break;
     if (nodes_[node].id >= 0) match = {nodes_[node].id, at - position};
   }
   return match;

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace moescope::text {
@@ -30,13 +30,14 @@ class PieceTrie {
  private:
   struct Node {
     int32_t id = -1;
+    std::vector<std::pair<uint8_t, uint32_t>> next;  // by byte; nearly always one
   };
   uint8_t Read(std::string_view text, size_t& position) const;
-  static uint64_t Key(uint32_t node, uint8_t byte) { return uint64_t{node} << 8 | byte; }
+  // The node after `node` by `byte`, 0 if there is none.
+  uint32_t Next(uint32_t node, uint8_t byte) const;
 
   Spaces spaces_;
   std::vector<Node> nodes_ = {Node{}};
-  std::unordered_map<uint64_t, uint32_t> edges_;
   std::array<bool, 256> starts_ = {};
 };
 

@@ -1,7 +1,10 @@
 #include "text/sentencepiece_encoder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "base/error.h"
 #include "text/utf8.h"
 
 namespace moescope::text {
@@ -354,21 +357,35 @@ SentencePieceTables::SentencePieceTables(const files::Vocabulary& vocabulary)
       add_space_prefix(vocabulary.add_space_prefix),
       remove_extra_spaces(vocabulary.remove_extra_whitespaces) {
   byte_pieces.fill(kNone);
+  size_t n_user_defined_bytes = 0;
   for (size_t id = 0; id < vocabulary.pieces.size(); ++id) {
     const auto& piece = vocabulary.pieces[id];
     if (piece.type == PieceType::kByte) {
       const int32_t value = files::ByteOfPiece(piece.text);
       if (value != kNone) byte_pieces[value] = static_cast<int32_t>(id);
     }
-    if (piece.type == PieceType::kUserDefined && piece.text.size() <= MergeTable::kMaxPieceBytes &&
-        FindBrokenUtf8(piece.text) == std::string_view::npos) {
-      user_defined.Add(piece.text, static_cast<int32_t>(id));
-      literal_user_defined.Add(piece.text, static_cast<int32_t>(id));
+    if (piece.type == PieceType::kUserDefined) {
+      n_user_defined_bytes += piece.text.size();
+      AddUserDefined(piece.text, static_cast<int32_t>(id), n_user_defined_bytes);
     }
   }
   for (uint32_t c = 0; c < 128; ++c) {
     ascii_symbols[c] = merges.CharacterSymbol(c == ' ' ? kSpaceCodePoint : c);
   }
+}
+
+void SentencePieceTables::AddUserDefined(const std::string& piece, int32_t id,
+                                         size_t n_bytes_together) {
+  if (piece.size() > MergeTable::kMaxPieceBytes || n_bytes_together > kMaxUserDefinedBytes) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("cannot use the vocabulary: user-defined piece {} has {} bytes, with "
+                            "those before {}: at most {} and {} are supported",
+                            id, piece.size(), n_bytes_together, MergeTable::kMaxPieceBytes,
+                            kMaxUserDefinedBytes));
+  }
+  if (FindBrokenUtf8(piece) != std::string_view::npos) return;  // never in normalised text
+  user_defined.Add(piece, id);
+  if (remove_extra_spaces) literal_user_defined.Add(piece, id);
 }
 
 void EncodeSentencePieces(const SentencePieceTables& tables, EncoderScratch& scratch,

@@ -19,16 +19,23 @@ namespace moescope::text {
 
 // What every encoding shares, derived from the vocabulary once. Immutable and thread-safe.
 struct SentencePieceTables {
+  // User-defined pieces together; a hundred times what published vocabularies have.
+  static constexpr size_t kMaxUserDefinedBytes = 4 << 20;
+
+  // Throws Error(kUnsupported) for pieces beyond the limits.
   explicit SentencePieceTables(const files::Vocabulary& vocabulary);
 
   MergeTable merges;
   PieceTrie user_defined{PieceTrie::Spaces::kAlike};
-  PieceTrie literal_user_defined{PieceTrie::Spaces::kLiteral};  // before normalisation
+  PieceTrie literal_user_defined{PieceTrie::Spaces::kLiteral};  // to remove extra spaces
   std::array<int32_t, 256> byte_pieces;    // kNone where the vocabulary has none
   std::array<int32_t, 128> ascii_symbols;  // ' ' as U+2581
   int32_t unknown_id;
   bool add_space_prefix;
   bool remove_extra_spaces;
+
+ private:
+  void AddUserDefined(const std::string& piece, int32_t id, size_t n_bytes_together);
 };
 
 // Memory an encoding works in, kept for the next one.

@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -123,6 +124,19 @@ TEST(SentencePieceTokenizer, RemovesExtraSpacesWhereTheModelSaysSo) {
   EXPECT_EQ(Pieces(*tokenizer, "  a   b  "), (Texts{"\u2581a", "\u2581", "b"}));
   EXPECT_EQ(encoding.byte_end, (std::vector<uint32_t>{3, 4, 9}));
   EXPECT_TRUE(Pieces(*tokenizer, "   ").empty());
+}
+
+TEST(SentencePieceTokenizer, RefusesPiecesBeyondItsLimits) {
+  const std::string longest(512, 'a');
+  EXPECT_EQ(Pieces(*MakeTokenizer({{"a"}, {longest}}, kPlain), "aa").size(), 2u);
+  for (const PieceType type : {PieceType::kNormal, PieceType::kUserDefined}) {
+    EXPECT_THROW(MakeTokenizer({{longest + "a", 0, type}}, kPlain), Error);
+  }
+  std::vector<TestPiece> many;
+  for (int i = 0; i < 8300; ++i) {
+    many.push_back({fmt::format("{:0>512}", i), 0, PieceType::kUserDefined});
+  }
+  EXPECT_THROW(MakeTokenizer(many, kPlain), Error);
 }
 
 TEST(SentencePieceTokenizer, RefusesIdsOutsideTheVocabulary) {
