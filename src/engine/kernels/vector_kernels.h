@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -292,12 +293,18 @@ float CrossEntropy(const float* logits, int n, int target) noexcept {
 }
 
 void DequantiseQ8_0(const void* stored, float* out, size_t n) {
-  const auto* blocks = static_cast<const BlockQ8_0*>(stored);
-  for (size_t block = 0; block < n / kQ8_0Elements; ++block, out += kQ8_0Elements) {
-    Vec scale = Vec::Set(F16ToF32(blocks[block].scale));
+  // Blocks of a file may lie at any address.
+  const auto* bytes = static_cast<const std::byte*>(stored);
+  for (size_t block = 0; block < n / kQ8_0Elements; ++block) {
+    uint16_t scale_bits;
+    std::memcpy(&scale_bits, bytes + offsetof(BlockQ8_0, scale), sizeof(scale_bits));
+    const auto* values = reinterpret_cast<const int8_t*>(bytes + offsetof(BlockQ8_0, values));
+    const Vec scale = Vec::Set(F16ToF32(scale_bits));
     for (int i = 0; i < kQ8_0Elements; i += Vec::kWidth) {
-      (scale * Vec::LoadBytes(blocks[block].values + i)).StoreFirst(out + i, Vec::kWidth);
+      (scale * Vec::LoadBytes(values + i)).StoreFirst(out + i, Vec::kWidth);
     }
+    bytes += sizeof(BlockQ8_0);
+    out += kQ8_0Elements;
   }
 }
 
