@@ -504,6 +504,62 @@ void Database::ForEachRow(const std::string& sql,
   RunPrepared(*state_, *chosen, ErrorKind::kBadInput, pass);
 }
 
+namespace {
+
+class ResultCursor final : public RowCursor {
+ public:
+  // Takes a query of scalar columns that is prepared.
+  ResultCursor(const DatabaseOptions& options, const Prepared& prepared) : options_(options) {
+    if (duckdb_execute_prepared_streaming(prepared.statement, &result_.result) == DuckDBError) {
+      Fail();
+    }
+    chunk_.emplace(static_cast<int>(duckdb_column_count(&result_.result)));
+  }
+
+  bool Next(std::vector<Value>& row) override {
+    while (at_ == n_rows_) {
+      ThrowIfCancelled();
+      duckdb_data_chunk next = duckdb_fetch_chunk(result_.result);
+      if (next == nullptr) {
+        const char* message = duckdb_result_error(&result_.result);
+        if (message != nullptr && *message != '\0') Fail();
+        return false;
+      }
+      chunk_->Reset(next, &result_.result);
+      at_ = 0;
+      n_rows_ = chunk_->n_rows();
+    }
+    row.clear();
+    for (idx_t i = 0; i < duckdb_column_count(&result_.result); ++i) {
+      row.push_back(chunk_->view(static_cast<int>(i)).Get(at_));
+    }
+    ++at_;
+    return true;
+  }
+
+ private:
+  [[noreturn]] void Fail() {
+    ThrowQueryError(FirstLine(duckdb_result_error(&result_.result)),
+                    duckdb_result_error_type(&result_.result), options_, false,
+                    ErrorKind::kBadInput);
+  }
+
+  const DatabaseOptions& options_;
+  Result result_;
+  std::optional<ResultChunk> chunk_;
+  int64_t at_ = 0;
+  int64_t n_rows_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<RowCursor> Database::Open(const std::string& sql) {
+  Prepared prepared;
+  PrepareQuery(*state_, sql, prepared);
+  MOESCOPE_CHECK(!WithTextColumns(prepared, sql));
+  return std::make_unique<ResultCursor>(state_->options, prepared);
+}
+
 void Database::Stream(const std::string& sql, FunctionRef<void(Chunk&)> on_chunk) {
   Prepared prepared;
   PrepareQuery(*state_, sql, prepared);

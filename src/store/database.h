@@ -36,6 +36,15 @@ class Chunk {
   virtual bool IsNull(int column, int64_t row) const = 0;
 };
 
+// The rows of a running query, one at a time. The database must outlive it and run nothing else
+// meanwhile.
+class RowCursor {
+ public:
+  virtual ~RowCursor() = default;
+  // False at the end. Throws as Database::Query.
+  virtual bool Next(std::vector<Value>& row) = 0;
+};
+
 struct DatabaseOptions {
   uint64_t memory_bytes = uint64_t{1} << 30;
   int n_threads = 0;           // 0: all cores
@@ -61,6 +70,8 @@ class Database {
   void ForEachRow(const std::string& sql,
                   FunctionRef<void(const std::vector<std::string>&)> on_columns,
                   FunctionRef<bool(std::vector<Value>&)> on_row);
+  // The same, for readers that ask for the next row when they want it; no time limit.
+  std::unique_ptr<RowCursor> Open(const std::string& sql);
   // The same, chunk by chunk in row order, for large results.
   void Stream(const std::string& sql, FunctionRef<void(Chunk&)> on_chunk);
 
