@@ -201,7 +201,9 @@ std::function<void()> AddFigure(CLI::App& app) {
       ->check(CLI::Range(1, kMaxLag));
   app.add_flag("--differing-tokens", options->differing_tokens,
                "table5: only pairs whose two tokens differ");
-  app.add_option("--documents", options->documents, "8: documents by number")->delimiter(',');
+  app.add_option("--documents", options->documents, "8: documents by number, as 0,3")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("-n,--tokens", options->max_tokens, "8: tokens of each document")
       ->check(CLI::Range(1, 100000));
   app.add_option("--layer", options->layer, "experts: the layer");

@@ -84,6 +84,7 @@ RowColumns LoadRows(const store::Run& run, store::Database& database) {
     for (const auto& described : run.description().datasets) {
       if (described.name == dataset.name) dataset.unit_by = described.unit_by;
     }
+    if (run.description().bos == "stream") dataset.unit_by = "-";
   }
   return rows;
 }

@@ -121,6 +121,7 @@ std::vector<PerplexityRow> PerplexityTable(const store::Run& run, store::Databas
     for (const auto& described : run.description().datasets) {
       if (described.name == dataset.row.dataset) unit_by = described.unit_by;
     }
+    if (run.description().bos == "stream") unit_by = "-";
     FinishRow(dataset, unit_by, bootstrap, pool);
     rows.push_back(std::move(dataset.row));
   }
