@@ -59,7 +59,7 @@ struct TensorLocation {
 class Checkpoint {
  public:
   // `path`: a GGUF file, a safetensors file with config.json beside it, a config.json, or a folder
-  // with config.json (and optionally weights).
+  // with config.json (and optionally weights), also as the Hugging Face cache keeps it.
   // Requires nothing of the content: every limit is checked here, and that the tensors the
   // configuration calls for are all present with the right shapes.
   // Throws Error: kNotFound, kCorrupt, kBadInput, kUnsupported (pickles and unknown architectures,

@@ -134,6 +134,18 @@ TEST(Checkpoint, AShardOutsideTheFolderIsRefused) {
   ExpectError(ErrorOf(contents), "corrupt", "../../e-001");
 }
 
+TEST(Checkpoint, OpensAnEntryOfTheHuggingFaceCache) {
+  std::filesystem::path entry = std::filesystem::path(testing::TempDir()) / "models--a--b";
+  std::filesystem::create_directories(entry / "refs");
+  std::filesystem::create_directories(entry / "snapshots" / "0123abcd");
+  std::ofstream(entry / "refs" / "main") << "0123abcd\n";
+  std::ofstream(entry / "snapshots" / "0123abcd" / "config.json") << TinyConfigJson();
+  EXPECT_EQ(Checkpoint::Open(entry.string()).config().n_experts, 2);
+  std::ofstream(entry / "refs" / "main") << "../0123abcd";
+  EXPECT_THROW(Checkpoint::Open(entry.string()), Error);
+  std::filesystem::remove_all(entry);
+}
+
 TEST(Checkpoint, OpensTheFixtures) {
   SKIP_WITHOUT_FIXTURES();
   for (const char* name : {"mixtral-classic", "mixtral-bf16", "mixtral-top1", "mixtral-top3",

@@ -188,6 +188,12 @@ void RefuseOtherWeights(const Folder& folder) {
 }  // namespace
 
 Checkpoint OpenSafetensorsCheckpoint(const Folder& folder, const std::string& name) {
+  if (!folder.Has(kConfigName) && folder.Has("params.json")) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("cannot open checkpoint: {}: Mistral's own layout (params.json) is not "
+                            "read; fetch the Hugging Face layout of the same model",
+                            folder.PathOf("params.json")));
+  }
   if (!folder.Has(kConfigName)) {
     throw Error(
         ErrorKind::kNotFound,

@@ -35,22 +35,6 @@ constexpr NamePattern kHuggingFaceNames[] = {
     {"lm_head.weight", TensorKind::kOutputHead},
 };
 
-constexpr NamePattern kMistralNames[] = {
-    {"tok_embeddings.weight", TensorKind::kTokenEmbedding},
-    {"layers.{l}.attention_norm.weight", TensorKind::kAttentionNorm},
-    {"layers.{l}.attention.wq.weight", TensorKind::kQuery},
-    {"layers.{l}.attention.wk.weight", TensorKind::kKey},
-    {"layers.{l}.attention.wv.weight", TensorKind::kValue},
-    {"layers.{l}.attention.wo.weight", TensorKind::kAttentionOutput},
-    {"layers.{l}.ffn_norm.weight", TensorKind::kMoeNorm},
-    {"layers.{l}.feed_forward.gate.weight", TensorKind::kRouter},
-    {"layers.{l}.feed_forward.experts.{e}.w1.weight", TensorKind::kGateProj},
-    {"layers.{l}.feed_forward.experts.{e}.w3.weight", TensorKind::kUpProj},
-    {"layers.{l}.feed_forward.experts.{e}.w2.weight", TensorKind::kDownProj},
-    {"norm.weight", TensorKind::kFinalNorm},
-    {"output.weight", TensorKind::kOutputHead},
-};
-
 constexpr NamePattern kGgufNames[] = {
     {"token_embd.weight", TensorKind::kTokenEmbedding},
     {"blk.{l}.attn_norm.weight", TensorKind::kAttentionNorm},
@@ -74,8 +58,6 @@ std::span<const NamePattern> NamesOf(Layout layout) {
   switch (layout) {
     case Layout::kHuggingFace:
       return kHuggingFaceNames;
-    case Layout::kMistral:
-      return kMistralNames;
     case Layout::kGguf:
       return kGgufNames;
   }

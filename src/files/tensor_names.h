@@ -12,7 +12,6 @@ namespace moescope::files {
 
 enum class Layout {
   kHuggingFace,  // classic (block_sparse_moe) and fused (mlp.experts) names
-  kMistral,      // consolidated.safetensors
   kGguf,         // merged experts, or one tensor per expert (before spring 2024)
 };
 
