@@ -169,7 +169,7 @@ void CheckpointBuilder::CheckComplete() const {
 
 Checkpoint CheckpointBuilder::Finish() {
   auto& tensors = checkpoint_.tensors_;
-  if (!tensors.empty()) {
+  if (!checkpoint_.files_.empty()) {
     auto embedding = tensors.find({TensorKind::kTokenEmbedding});
     if (checkpoint_.config_.tied_embeddings && embedding != tensors.end()) {
       TensorLocation head = embedding->second;

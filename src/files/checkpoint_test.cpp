@@ -105,6 +105,13 @@ TEST(Checkpoint, NamesTheFirstMissingFileAndTheFirstMissingTensor) {
               "4 of 29 tensors are missing, the first is 'model.layers.1.self_attn.q_proj.weight'");
 }
 
+TEST(Checkpoint, AFileWithoutTensorsIsNotAConfigurationAlone) {
+  Contents contents = TinyFolder();
+  contents["model.safetensors"] = WriteSafetensors({});
+  ExpectError(ErrorOf(contents), "bad input", "29 of 29 tensors are missing");
+  ExpectError(ErrorOf(contents, "model.safetensors"), "bad input", "29 of 29 tensors are missing");
+}
+
 TEST(Checkpoint, RefusesTensorsThatTheConfigurationDoesNotCallFor) {
   std::vector<TinyTensor> tensors = TinyTensors();
   tensors.push_back({"model.layers.0.self_attn.q_proj.bias", "BF16", {1}, "ab"});

@@ -212,7 +212,7 @@ void CheckVersion(Cursor& cursor, const std::string& path) {
 // Name, dimensions, type and offset of one tensor; the extent is checked later.
 GgufTensor ReadTensor(Cursor& cursor) {
   GgufTensor tensor;
-  tensor.name = cursor.Text("tensor name");
+  tensor.name = cursor.Text("tensor name", kMaxTensorNameBytes);
   auto rank = cursor.Number<uint32_t>(tensor.name);
   if (rank < 1 || rank > static_cast<uint32_t>(kMaxRank)) {
     cursor.Corrupt(tensor.name, fmt::format("1 to {} dimensions", kMaxRank), std::to_string(rank));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <vector>
@@ -17,7 +18,8 @@ constexpr uint64_t kMaxJsonKeys = uint64_t{1} << 20;
 // nlohmann's SAX interface on one side, ours and the limits on the other.
 class BoundedSax : public nlohmann::json_sax<nlohmann::json> {
  public:
-  BoundedSax(const std::string& path, JsonHandler& handler) : path_(path), handler_(handler) {}
+  BoundedSax(const std::string& path, uint64_t base_offset, JsonHandler& handler)
+      : path_(path), base_offset_(base_offset), handler_(handler) {}
 
   bool null() override {
     return Value([&] { handler_.Other("null"); });
@@ -74,8 +76,8 @@ class BoundedSax : public nlohmann::json_sax<nlohmann::json> {
     std::string reason = error.what();
     size_t colon = reason.find(": ");
     if (colon != std::string::npos) reason = reason.substr(colon + 2);
-    throw Error(ErrorKind::kCorrupt,
-                fmt::format("cannot read JSON: {}@{}: {}", path_, position, reason.substr(0, 200)));
+    throw Error(ErrorKind::kCorrupt, fmt::format("cannot read JSON: {}@{}: {}", path_,
+                                                 base_offset_ + position, reason.substr(0, 200)));
   }
 
  private:
@@ -96,6 +98,7 @@ class BoundedSax : public nlohmann::json_sax<nlohmann::json> {
   }
 
   const std::string& path_;
+  uint64_t base_offset_;
   JsonHandler& handler_;
   std::vector<std::unordered_set<std::string>> keys_;  // of the containers that are open
   uint64_t n_keys_ = 0;
@@ -113,10 +116,34 @@ class Ignore : public JsonHandler {
   void Other(std::string_view) override {}
 };
 
+// The library copies the token it reads, however long. One pass beforehand bounds them: strings,
+// and what lies between punctuation outside of strings (numbers, words, white space).
+void CheckTokenLengths(std::string_view text, const std::string& path, uint64_t base_offset) {
+  constexpr size_t kMaxJsonStringBytes = size_t{1} << 20;
+  constexpr size_t kMaxJsonTokenBytes = size_t{64} << 10;
+  auto refuse = [&](size_t begin, size_t limit, std::string_view what) {
+    throw Error(ErrorKind::kCorrupt,
+                fmt::format("cannot read JSON: {}@{}: expected {} of at most {} "
+                            "bytes, found a longer one",
+                            path, base_offset + begin, what, limit));
+  };
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find_first_of("\"{}[],:", at), text.size());
+    if (end - at > kMaxJsonTokenBytes) refuse(at, kMaxJsonTokenBytes, "a number or white space");
+    at = end + 1;
+    if (end == text.size() || text[end] != '"') continue;
+    for (; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
+    if (at - end > kMaxJsonStringBytes) refuse(end, kMaxJsonStringBytes, "a string");
+    ++at;
+  }
+}
+
 }  // namespace
 
-void ReadJson(std::string_view text, const std::string& path, JsonHandler& handler) {
-  BoundedSax sax(path, handler);
+void ReadJson(std::string_view text, const std::string& path, JsonHandler& handler,
+              uint64_t base_offset) {
+  CheckTokenLengths(text, path, base_offset);
+  BoundedSax sax(path, base_offset, handler);
   nlohmann::json::sax_parse(text.begin(), text.end(), &sax);
 }
 

@@ -23,9 +23,12 @@ class JsonHandler {
   virtual void Other(std::string_view what) = 0;
 };
 
+// base_offset: where the text begins in its file, for messages.
 // Throws Error(kCorrupt) with path and offset for what is not one JSON document, or has a duplicate
-// key in an object, containers nested deeper than 64, or more than 2^20 keys. Linear, no recursion.
-void ReadJson(std::string_view text, const std::string& path, JsonHandler& handler);
+// key in an object, containers nested deeper than 64, more than 2^20 keys, a string beyond 1 MiB or
+// another token beyond 64 KiB. Linear, no recursion.
+void ReadJson(std::string_view text, const std::string& path, JsonHandler& handler,
+              uint64_t base_offset = 0);
 
 // ReadJson without a receiver: afterwards the text is safe to parse into a tree.
 void CheckJson(std::string_view text, const std::string& path);

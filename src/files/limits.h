@@ -18,6 +18,7 @@ inline constexpr int64_t kMaxContext = int64_t{1} << 24;
 inline constexpr uint64_t kMaxTensors = 65'536;  // of one file
 inline constexpr uint64_t kMaxKeys = 65'536;     // of one file's metadata
 inline constexpr int kMaxRank = 4;
+inline constexpr uint64_t kMaxTensorNameBytes = 256;
 inline constexpr uint64_t kMaxStringBytes = uint64_t{16} << 20;
 inline constexpr uint64_t kMaxVocabularyBytes = uint64_t{64} << 20;  // all pieces together
 

@@ -41,6 +41,10 @@ class HeaderHandler : public JsonHandler {
       if (tensors_.size() >= kMaxTensors) {
         Corrupt(path_, fmt::format("expected at most {} tensors, found more", kMaxTensors));
       }
+      if (key_.size() > kMaxTensorNameBytes) {
+        Corrupt(path_, fmt::format("tensor '{}...': expected a name of at most {} bytes, found {}",
+                                   Shown(key_), kMaxTensorNameBytes, key_.size()));
+      }
       tensors_.push_back({.name = key_, .dtype = {}, .shape = {}});
       offsets_.clear();
       seen_ = 0;
@@ -205,7 +209,7 @@ SafetensorsFile::SafetensorsFile(std::shared_ptr<const RandomAccessFile> file)
     Corrupt(path, "header@8: expected a JSON object");
   }
   HeaderHandler handler(path, tensors_);
-  ReadJson(header, path, handler);
+  ReadJson(header, path, handler, 8);
   header_bytes_ = 8 + length;
   CheckCover(path, tensors_, header_bytes_, file_->size() - header_bytes_);
   by_name_.resize(tensors_.size());
