@@ -2,6 +2,7 @@
 size, memory budget, how weights reach memory, or on being killed and resumed.
 
 usage: identity_test.py MOESCOPE MODEL DATA [--kills N]
+With MOESCOPE_FIXTURES set it strikes 25 times, otherwise 4.
 """
 import argparse
 import hashlib
@@ -18,8 +19,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("moescope")
 parser.add_argument("model")
 parser.add_argument("data", help="a .jsonl file or a folder of them")
-parser.add_argument("--kills", type=int, default=25)
-parser.add_argument("--max-tokens", type=int, default=12000)
+parser.add_argument("--kills", type=int, default=25 if "MOESCOPE_FIXTURES" in os.environ else 4)
+parser.add_argument("--max-tokens", type=int, default=8000)
 arguments = parser.parse_args()
 
 SCRATCH = tempfile.mkdtemp(prefix="moescope-identity-")
@@ -27,7 +28,7 @@ SCRATCH = tempfile.mkdtemp(prefix="moescope-identity-")
 
 def command(run, *options):
     return [arguments.moescope, "trace", "-m", arguments.model, "--data", f"text={arguments.data}",
-            "--chunk", "512", "--max-tokens", str(arguments.max_tokens), "--part-tokens", "5000",
+            "--chunk", "512", "--max-tokens", str(arguments.max_tokens), "--part-tokens", "3000",
             "-o", run, *options]
 
 

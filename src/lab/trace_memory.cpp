@@ -1,7 +1,11 @@
 #include "lab/trace_memory.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "base/error.h"
+#include "base/units.h"
 #include "lab/decision_collector.h"
 #include "routing/router.h"
 #include "store/run_writer.h"
@@ -14,7 +18,13 @@ uint64_t StoreBytes(uint64_t memory_bytes) {
 
 engine::SweepPlan PlanTrace(const files::ModelConfig& config, const TraceMemory& memory) {
   uint64_t store_bytes = memory.writes ? StoreBytes(memory.memory_bytes) : 0;
-  uint64_t sweep_bytes = memory.memory_bytes > store_bytes ? memory.memory_bytes - store_bytes : 0;
+  if (memory.memory_bytes <= store_bytes) {
+    throw Error(ErrorKind::kResource,
+                fmt::format("not enough memory for a trace: the run's database alone needs {}, "
+                            "available {}; give more with --memory",
+                            FormatBytes(store_bytes), FormatBytes(memory.memory_bytes)));
+  }
+  uint64_t sweep_bytes = memory.memory_bytes - store_bytes;
   routing::RouterDescription router;
   router.n_experts = config.n_experts;
   router.experts_per_token = config.experts_per_token;

@@ -2,13 +2,16 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/cli/describe_path.h"
 #include "base/cancellation.h"
 #include "base/error.h"
 
@@ -28,6 +31,12 @@ int Run(int argc, char** argv) {
   for (const Command& command : Commands()) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
     actions.emplace_back(sub, command.add(*sub));
+  }
+  auto name = [](const Command& command) { return std::string_view(command.name); };
+  if (argc == 2 && IsDescribable(argv[1]) &&
+      std::ranges::find(Commands(), std::string_view(argv[1]), name) == Commands().end()) {
+    DescribePath(argv[1]);
+    return 0;
   }
   try {
     app.parse(argc, argv);

@@ -10,6 +10,7 @@
 #include "apps/cli/text_options.h"
 #include "base/units.h"
 #include "lab/trace.h"
+#include "store/parquet_documents.h"
 
 namespace moescope::cli {
 namespace {
@@ -106,7 +107,7 @@ std::function<void()> AddTrace(CLI::App& app) {
     trace.n_threads = options->text->n_threads;
     trace.memory_bytes = options->text->MemoryBytes();
     trace.read_weights = options->weights == "read";
-    lab::TraceSummary summary = lab::Trace(trace);
+    lab::TraceSummary summary = lab::Trace(trace, store::MakeParquetOpener());
     options->json ? PrintJson(trace, summary) : PrintSummary(trace, summary);
   };
 }
