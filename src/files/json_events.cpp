@@ -118,8 +118,8 @@ class Ignore : public JsonHandler {
 
 // The library copies the token it reads, however long. One pass beforehand bounds them: strings,
 // and what lies between punctuation outside of strings (numbers, words, white space).
-void CheckTokenLengths(std::string_view text, const std::string& path, uint64_t base_offset) {
-  constexpr size_t kMaxJsonStringBytes = size_t{1} << 20;
+void CheckTokenLengths(std::string_view text, const std::string& path, uint64_t base_offset,
+                       size_t max_string_bytes) {
   constexpr size_t kMaxJsonTokenBytes = size_t{64} << 10;
   auto refuse = [&](size_t begin, size_t limit, std::string_view what) {
     throw Error(ErrorKind::kCorrupt,
@@ -133,7 +133,7 @@ void CheckTokenLengths(std::string_view text, const std::string& path, uint64_t 
     at = end + 1;
     if (end == text.size() || text[end] != '"') continue;
     for (; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
-    if (at - end > kMaxJsonStringBytes) refuse(end, kMaxJsonStringBytes, "a string");
+    if (at - end > max_string_bytes) refuse(end, max_string_bytes, "a string");
     ++at;
   }
 }
@@ -141,8 +141,8 @@ void CheckTokenLengths(std::string_view text, const std::string& path, uint64_t 
 }  // namespace
 
 void ReadJson(std::string_view text, const std::string& path, JsonHandler& handler,
-              uint64_t base_offset) {
-  CheckTokenLengths(text, path, base_offset);
+              uint64_t base_offset, size_t max_string_bytes) {
+  CheckTokenLengths(text, path, base_offset, max_string_bytes);
   BoundedSax sax(path, base_offset, handler);
   nlohmann::json::sax_parse(text.begin(), text.end(), &sax);
 }

@@ -174,7 +174,7 @@ bool RecordReader::Read(std::string_view json, const std::string& where, const s
   const bool own_unit = !spec_.unit_field.empty() && spec_.unit_field != "-";
   const size_t unit_index =
       own_unit ? record.Want(spec_.unit_field) : static_cast<size_t>(FieldCollector::kUnit);
-  files::ReadJson(json, where, record);
+  files::ReadJson(json, where, record, 0, json.size());  // a text may be all of its record
   if (!record.is_object()) {
     throw Error(ErrorKind::kBadInput,
                 fmt::format("cannot read record: {}: expected a JSON object", where));

@@ -76,6 +76,11 @@ TEST(RecordReader, FillsATemplateFromAnyFields) {
               ErrorKind::kBadInput, "'instruction'");
 }
 
+TEST(RecordReader, TakesTextsOfManyMegabytes) {
+  const std::string text(5 << 20, 'a');
+  EXPECT_EQ(Read(Spec(), R"({"text": ")" + text + R"("})").text, text);
+}
+
 TEST(RecordReader, SaysNothingIsThereForAnEmptyText) {
   Document document;
   EXPECT_FALSE(RecordReader(Spec()).Read(R"({"text": ""})", "f:1", "f:1", document));
