@@ -17,6 +17,8 @@ std::span<const Command> Commands() {
       {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},
       {"import", "Turn routes that other programs recorded into a run", AddImport},
+      {"demo", "The whole tour: trace a folder of data sets, write the report, show what it says",
+       AddDemo},
   };
   return commands;
 }
