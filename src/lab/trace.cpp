@@ -207,8 +207,13 @@ class Tracer {
     text::SequencePolicy policy = options_.policy;
     policy.chunk = chunk_;
     text::SequenceReader reader(std::move(documents_), *tokenizer_, policy);
+    ReadAllOf(reader);
+    for (const std::string& line : reader.Warnings()) fmt::print(stderr, "warning: {}\n", line);
+  }
+
+  void ReadAllOf(text::SequenceReader& reader) {
     ProgressBar progress(options_.output.empty() ? "sweep" : "trace",
-                         static_cast<uint64_t>(policy.max_tokens), "tokens");
+                         static_cast<uint64_t>(options_.policy.max_tokens), "tokens");
     text::TokenisedDocument document;
     while (reader.Next(document)) {
       AddDocument(document, progress);

@@ -29,7 +29,7 @@ class DocumentSource {
   virtual uint64_t bytes_read() const = 0;
   virtual uint64_t bytes_total() const = 0;
   // What deserves a line on stderr without stopping the run (broken UTF-8 carried through, files of
-  // a directory passed over), one line each; complete once Next has returned false.
+  // a directory passed over), one line each, of what has been read so far.
   virtual std::vector<std::string> Warnings() const { return {}; }
 };
 

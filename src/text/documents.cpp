@@ -161,7 +161,11 @@ class AllDocuments : public DocumentSource {
     return n_finished_ + (file_ == nullptr ? 0 : file_->bytes_read());
   }
   uint64_t bytes_total() const override { return n_total_; }
-  std::vector<std::string> Warnings() const override { return warnings_; }
+  std::vector<std::string> Warnings() const override {
+    std::vector<std::string> all = warnings_;
+    if (n_broken_ > 0) all.push_back(BrokenWarning());  // of the data set being read
+    return all;
+  }
 
  private:
   bool OpenNextFile() {
@@ -188,6 +192,12 @@ class AllDocuments : public DocumentSource {
     if (n_broken_++ == 0) first_broken_ = document.source;
   }
 
+  std::string BrokenWarning() const {
+    return fmt::format(
+        "{}: {} document(s) hold bytes that are not UTF-8, kept as byte tokens (first: {})",
+        data_[set_].spec.name, n_broken_, first_broken_);
+  }
+
   void FinishSet() {
     const DataSpec& spec = data_[set_].spec;
     if (n_in_set_ == 0) {
@@ -196,12 +206,7 @@ class AllDocuments : public DocumentSource {
                               "text, found none",
                               spec.name, spec.path));
     }
-    if (n_broken_ > 0) {
-      warnings_.push_back(
-          fmt::format("{}: {} document(s) hold bytes that are not UTF-8, kept as "
-                      "byte tokens (first: {})",
-                      spec.name, n_broken_, first_broken_));
-    }
+    if (n_broken_ > 0) warnings_.push_back(BrokenWarning());
     ++set_;
     entry_ = n_in_set_ = n_broken_ = 0;
   }

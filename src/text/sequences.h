@@ -52,7 +52,7 @@ class SequenceReader {
   bool Next(TokenisedDocument& document);
   uint64_t bytes_read() const;
   uint64_t bytes_total() const;
-  // The source's, complete once Next has returned false.
+  // The source's, of what has been read so far: to be asked at the end.
   std::vector<std::string> Warnings() const;
 
  private:
