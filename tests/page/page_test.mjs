@@ -39,7 +39,7 @@ function writeTexts() {
   writeFileSync(join(folder, "code.jsonl"), documents(code));
   writeFileSync(join(folder, "hostile.txt"), `${kHostile}\u2028 & "quotes' \\ <b>bold</b> \0 ∀x\n`.repeat(40));
   return ["--data", `prose=${join(folder, "prose.jsonl")}`, "--data", `code=${join(folder, "code.jsonl")}`,
-    "--data", `<b>hostile</b>=${join(folder, "hostile.txt")}`];
+    "--data", `<b>hostile=${join(folder, "hostile.txt")}`];
 }
 
 // Marks of one chart as drawn: what the SVG element is bound to and where it stands.
@@ -51,7 +51,7 @@ const near = (a, b, what) => assert.ok(Math.abs(a - b) <= 1e-5 * Math.max(1, Mat
 
 async function checkShares(browser, layer, nDatasets, nExperts) {
   const drawn = await marksOf(browser, `figure7-layer${layer}`, "bar");
-  const expected = figure("7", run, "--layers", String(layer)).filter((row) => row.choice === "either");
+  const expected = figure("7", run, "--layers", String(layer));
   assert.equal(expected.length, nDatasets * nExperts);
   assert.equal(drawn.length, expected.length, `bars of figure 7, layer ${layer}`);
   const perShare = drawn.find((m) => m.share > 0.05);
@@ -111,7 +111,7 @@ async function checkSwitches(browser, nDatasets, nExperts) {
 async function checkHostileText(browser) {
   assert.equal(await browser.evaluate("document.querySelectorAll('img, b b').length"), 0);
   assert.equal(await browser.evaluate("document.querySelectorAll('script').length"), 2);
-  assert.ok(await browser.evaluate("document.querySelector('.summary').textContent.includes('<b>hostile</b>')"));
+  assert.ok(await browser.evaluate("document.querySelector('.summary').textContent.includes('<b>hostile')"));
   assert.ok(await browser.evaluate(`document.title === ${JSON.stringify(kHostile)}`));
 }
 

@@ -14,8 +14,9 @@ export function readPageData() {
   return {
     ...data,
     datasets: run.datasets.map((d) => d.name),
-    layers: Array.from({ length: run.n_layers }, (_, layer) => layer),
-    shares: rowsOf(data.shares),
+    layers: run.layers,
+    shares: rowsOf(data.shares).flatMap(({ dataset, layer, choice, shares }) =>
+      shares.map((share, expert) => ({ dataset, layer, expert, choice, share }))),
     repetition: rowsOf(data.repetition),
     perplexity: rowsOf(data.perplexity),
   };

@@ -12,6 +12,7 @@ std::span<const Command> Commands() {
       {"inspect", "Say what a model is, where its bytes are, what a sweep costs", AddInspect},
       {"trace", "Where every token of a text is routed, into a run", AddTrace},
       {"figure", "Figures and tables of a run, in the terminal", AddFigure},
+      {"report", "One HTML page with everything a run tells at first sight", AddReport},
       {"query", "Ask a run a question in SQL", AddQuery},
       {"verify", "Check every byte of a run against its manifest", AddVerify},
       {"bench", "How fast, as a share of what this machine can do", AddBench},

@@ -1,6 +1,5 @@
 #include "base/platform/memory.h"
 
-#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,9 +8,6 @@
 #include <fstream>
 #include <limits>
 #include <string>
-
-#include "base/error.h"
-#include "base/units.h"
 
 namespace moescope {
 namespace {
@@ -35,12 +31,13 @@ uint64_t CgroupBytes(const char* path, uint64_t otherwise) {
 }  // namespace
 
 uint64_t TotalMemoryBytes() {
-  return std::min(MeminfoBytes("MemTotal"),
-                  CgroupBytes("/sys/fs/cgroup/memory.max", std::numeric_limits<uint64_t>::max()));
+  return std::min(MeminfoBytes("MemTotal"), CgroupBytes("/sys/fs/cgroup/memory.max",
+                                                        std::numeric_limits<uint64_t>::max()));
 }
 
 uint64_t AvailableMemoryBytes() {
-  uint64_t limit = CgroupBytes("/sys/fs/cgroup/memory.max", std::numeric_limits<uint64_t>::max());
+  uint64_t limit =
+      CgroupBytes("/sys/fs/cgroup/memory.max", std::numeric_limits<uint64_t>::max());
   uint64_t used = CgroupBytes("/sys/fs/cgroup/memory.current", 0);
   uint64_t remainder = limit > used ? limit - used : 0;
   return std::min(MeminfoBytes("MemAvailable"), remainder);
@@ -50,22 +47,6 @@ uint64_t PeakResidentBytes() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-}
-
-LargeMemory::LargeMemory(uint64_t n_bytes) : n_bytes_(n_bytes) {
-  void* address =
-      mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (address == MAP_FAILED) {
-    throw Error(ErrorKind::kResource,
-                fmt::format("cannot allocate {}; close other programs or give a smaller --memory",
-                            FormatBytes(n_bytes)));
-  }
-  madvise(address, n_bytes, MADV_HUGEPAGE);
-  data_ = static_cast<std::byte*>(address);
-}
-
-LargeMemory::~LargeMemory() {
-  munmap(data_, n_bytes_);
 }
 
 void PrefetchMapped(ByteSpan bytes) {

@@ -57,6 +57,21 @@ Json TableJson(const FigureTable& table) {
   return {{"columns", table.columns}, {"rows", std::move(rows)}};
 }
 
+// One row per data set, layer and choice with the shares of all experts: a tenth of the bytes of a
+// row per expert. The page shows at most the second choice by itself.
+Json SharesJson(const std::vector<ExpertShare>& shares) {
+  constexpr int kLastChoice = 1;
+  Json rows = Json::array();
+  for (const ExpertShare& share : shares) {
+    if (share.choice > kLastChoice) continue;
+    if (share.expert == 0) {
+      rows.push_back({share.dataset, share.layer, ChoiceName(share.choice), Json::array()});
+    }
+    rows.back()[3].push_back(Number(share.share));
+  }
+  return {{"columns", {"dataset", "layer", "choice", "shares"}}, {"rows", std::move(rows)}};
+}
+
 Json IntervalJson(const std::optional<Interval>& interval) {
   if (!interval) return nullptr;
   return {Number(interval->low), Number(interval->high)};
@@ -77,7 +92,7 @@ Json RunJson(const Statement& statement, const RowColumns& rows) {
           {"model_identity", run.model_identity},
           {"expert_type", run.expert_type},
           {"router_type", run.router_type},
-          {"n_layers", run.n_layers},
+          {"layers", run.LayerNumbers()},
           {"n_experts", run.n_experts},
           {"experts_per_token", run.experts_per_token},
           {"score_function", run.score_function},
@@ -247,17 +262,16 @@ std::string Quoted(const std::string& word) {
 Json CommandsJson(const ReportOptions& options) {
   const std::string run = Quoted(options.run_path);
   const std::string layers = fmt::format("{}", fmt::join(options.layers, ","));
-  return {
-      {"figure7", fmt::format("moescope figure 7 {} --layers {}", run, layers)},
-      {"figure8", fmt::format("moescope figure 8 {} --layers {}", run, layers)},
-      {"figure10", fmt::format("moescope figure table5 {} --layers all --json", run)},
-      {"figure7_layer", fmt::format("moescope figure 7 {} --layers {{layer}}", run)},
-      {"table5_layer", fmt::format("moescope figure table5 {} --layers {{layer}}", run)},
-      {"table5", fmt::format("moescope figure table5 {} --layers {}", run, layers)},
-      {"perplexity", fmt::format("moescope figure perplexity {}", run)},
-      {"expert_tokens",
-       fmt::format("moescope figure expert-tokens {} --layer {{layer}} --expert {{expert}}", run)},
-      {"token_experts", fmt::format("moescope figure token-experts {} --token {{token}}", run)}};
+  return {{"figure7", fmt::format("moescope figure 7 {} --layers {}", run, layers)},
+          {"figure8", fmt::format("moescope figure 8 {} --layers {}", run, layers)},
+          {"figure10", fmt::format("moescope figure table5 {} --layers all --json", run)},
+          {"figure7_layer", fmt::format("moescope figure 7 {} --layers {{layer}}", run)},
+          {"table5_layer", fmt::format("moescope figure table5 {} --layers {{layer}}", run)},
+          {"table5", fmt::format("moescope figure table5 {} --layers {}", run, layers)},
+          {"perplexity", fmt::format("moescope figure perplexity {}", run)},
+          {"expert_tokens",
+           fmt::format("moescope figure experts {} --layer {{layer}} --expert {{expert}}", run)},
+          {"token_experts", fmt::format("moescope figure token {} {{token}} --layers all", run)}};
 }
 
 Json ColoursJson() {
@@ -273,10 +287,11 @@ Json LimitsJson(const ModelLimits& limits) {
   return {{"title", limits.title}, {"paragraphs", std::move(paragraphs)}};
 }
 
-std::string DefaultTitle(const store::RunDescription& run, size_t n_datasets) {
-  return fmt::format(
-      "How {} routes {}", run.model_name,
-      n_datasets == 1 ? std::string("its text") : fmt::format("{} kinds of text", n_datasets));
+std::string DefaultTitle(const store::RunDescription& run, const RowColumns& rows) {
+  const std::string text = rows.datasets.size() == 1
+                               ? rows.datasets[0].name
+                               : fmt::format("{} kinds of text", rows.datasets.size());
+  return fmt::format("Expert routing: {} on {}", run.model_name, text);
 }
 
 // The tables that grow layer by layer.
@@ -296,9 +311,10 @@ LayerResults AnalyseLayers(const store::Run& run, store::Database& database, con
   repetition_options.bootstrap = bootstrap;
   LayerResults results;
   ProgressBar progress("analysing", static_cast<uint64_t>(description.n_layers), "layers");
-  for (int layer = 0; layer < description.n_layers; ++layer) {
+  uint64_t n_done = 0;
+  for (int layer : description.LayerNumbers()) {
     ThrowIfCancelled();
-    progress.Update(static_cast<uint64_t>(layer));
+    progress.Update(n_done++);
     const LayerColumns columns = LoadLayer(run, database, rows, layer);
     std::ranges::move(ComputeExpertShares(rows, columns, share_options, pool),
                       std::back_inserter(results.shares));
@@ -312,7 +328,7 @@ LayerResults AnalyseLayers(const store::Run& run, store::Database& database, con
 }  // namespace
 
 ReportData MakeReportData(const store::Run& run, const ReportOptions& options, ThreadPool& pool) {
-  const std::unique_ptr<store::Database> database = run.OpenViews({});
+  const std::unique_ptr<store::Database> database = run.OpenViews(options.database);
   const RowColumns rows = LoadRows(run, *database);
   const BootstrapOptions bootstrap{.n_samples = options.bootstrap_samples, .seed = options.seed};
   const Statement statement = MakeStatement(run, rows, options.seed, options.bootstrap_samples);
@@ -326,15 +342,14 @@ ReportData MakeReportData(const store::Run& run, const ReportOptions& options, T
       LoadTextSamples(run, *database, datasets, options.layers, kTextSampleTokens);
 
   ReportData report;
-  report.title =
-      options.title.empty() ? DefaultTitle(run.description(), rows.datasets.size()) : options.title;
+  report.title = options.title.empty() ? DefaultTitle(run.description(), rows) : options.title;
   const Json json = {
       {"title", report.title},
       {"run", RunJson(statement, rows)},
       {"shown_layers", options.layers},
       {"commands", CommandsJson(options)},
       {"findings", FindingsJson(ComputeFindings(run, *database, rows, findings_options, pool))},
-      {"shares", TableJson(SharesFigure(layers.shares))},
+      {"shares", SharesJson(layers.shares)},
       {"repetition", TableJson(RepetitionFigure(layers.repetition))},
       {"perplexity", TableJson(PerplexityFigure(PerplexityTable(run, *database, bootstrap, pool)))},
       {"texts", TextsJson(texts, options.layers)},

@@ -15,6 +15,7 @@ struct ReportOptions {
   std::string title;        // "": made from the model's name and the data sets
   std::vector<int> layers;  // shown at first; the others can be chosen on the page
   std::string run_path;     // as commands printed on the page should name it
+  store::DatabaseOptions database;
   uint64_t seed = 1;
   int bootstrap_samples = 2000;
 };

@@ -36,12 +36,17 @@ std::string PlainTokens(const TokenRange& range) {
 
 void LoadTokens(store::Database& database, const TokenRange& range, TextSample& sample) {
   const store::Table tokens = database.Query(fmt::format(
-      "SELECT bytes FROM tokens JOIN vocabulary USING (token_id) WHERE {} ORDER BY token",
+      "SELECT bytes FROM tokens LEFT JOIN vocabulary USING (token_id) WHERE {} ORDER BY token",
       PlainTokens(range)));
   for (const auto& row : tokens.rows) {
     const auto* bytes = std::get_if<std::string>(&row[0]);
     sample.bytes.push_back(bytes == nullptr ? std::string() : *bytes);
   }
+}
+
+// Imported routes may come without their text.
+bool HasText(const TextSample& sample) {
+  return std::ranges::any_of(sample.bytes, [](const std::string& piece) { return !piece.empty(); });
 }
 
 double AsReal(const store::Value& value) {
@@ -84,6 +89,7 @@ std::vector<TextSample> LoadTextSamples(const store::Run& run, store::Database& 
     const TokenRange range = PickDocument(database, max_tokens, sample);
     if (range.first == range.end) continue;
     LoadTokens(database, range, sample);
+    if (!HasText(sample)) continue;
     for (int layer : layers)
       LoadLayerOf(database, range, layer, run.description().experts_per_token, sample);
     samples.push_back(std::move(sample));

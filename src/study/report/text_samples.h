@@ -21,7 +21,7 @@ struct TextSample {
 };
 
 // One sample a data set, in the order of `datasets`: its first document of at least `max_tokens`
-// tokens, or its longest. A data set without tokens has no sample.
+// tokens, or its longest. A data set without tokens, or whose text is unknown, has no sample.
 std::vector<TextSample> LoadTextSamples(const store::Run& run, store::Database& database,
                                         const std::vector<std::string>& datasets,
                                         const std::vector<int>& layers, int max_tokens);

@@ -8,6 +8,12 @@
 #include "base/error.h"
 
 namespace moescope::study {
+namespace {
+
+// Imported routes may come without their text.
+constexpr int32_t kUnknownToken = -1;
+
+}  // namespace
 
 TokenCounts CountTokens(const RowColumns& rows, const LayerColumns& layer, int n_tokens) {
   TokenCounts counts;
@@ -20,6 +26,7 @@ TokenCounts CountTokens(const RowColumns& rows, const LayerColumns& layer, int n
   const auto K = static_cast<size_t>(layer.experts_per_token);
   for (size_t row = 0; row < rows.token_id.size(); ++row) {
     const int32_t id = rows.token_id[row];
+    if (id == kUnknownToken) continue;
     if (id < 0 || id >= n_tokens) {
       throw Error(ErrorKind::kCorrupt,
                   fmt::format("tokens of the run: expected ids below {}, found {}", n_tokens, id));

@@ -10,7 +10,8 @@
 
 namespace moescope::study {
 
-// One layer. Special rows are left out, as everywhere in the analyses.
+// One layer. Special rows are left out, as everywhere in the analyses, and in `occurrences` and
+// `chosen` those whose token is unknown.
 struct TokenCounts {
   int layer = 0;
   int n_experts = 0;

@@ -67,6 +67,14 @@ TEST(TokenCounts, RefusesTokensOutsideTheVocabulary) {
   }
 }
 
+TEST(TokenCounts, RowsWithoutATokenIdAreLeftOut) {
+  RowColumns rows = Rows();
+  rows.token_id[3] = -1;
+  const TokenCounts counts = CountTokens(rows, Layer(), 4);
+  EXPECT_EQ(counts.occurrences, (std::vector<int64_t>{3, 2, 0, 0}));
+  EXPECT_EQ(counts.chosen[2 * 3], 0);
+}
+
 TEST(TokenCounts, FrequentTokensComeByCountThenId) {
   EXPECT_EQ(FrequentTokens({5, 0, 7, 5, 1}, 3), (std::vector<int32_t>{2, 0, 3}));
   EXPECT_EQ(FrequentTokens({0, 1}, 3), (std::vector<int32_t>{1}));

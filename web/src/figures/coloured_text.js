@@ -21,7 +21,7 @@ function describe(sample, layers, token, K) {
 }
 
 // Pieces show a line feed as a picture; the line ends there too.
-const withLineBreaks = (text) => text.replace(/[␊⏎]/g, "$&\n");
+const withLineBreaks = (text) => text.replace(/↵/g, "$&\n");
 
 function column({ sample, layer, index, page, K }) {
   const numbered = page.run.n_experts > page.expert_colours.length;

@@ -23,8 +23,8 @@ export function expertSharesSpec({ rows, datasets, nExperts, layer, width, heigh
     mark: bars ? { type: "bar", tooltip: true } : { type: "point", filled: true, size: 22, opacity: 0.8, tooltip: true },
     encoding: {
       x: {
-        field: "expert", type: "ordinal", scale: { paddingInner: 0.18, paddingOuter: 0.1 },
-        axis: { title: "expert", labelAngle: 0, ticks: false, labelOverlap: true },
+        field: "expert", type: "ordinal", scale: bars ? { paddingInner: 0.18, paddingOuter: 0.1 } : { padding: 0.6 },
+        axis: { title: "expert", labelAngle: 0, ticks: false, labelOverlap: true, labelSeparation: 5 },
       },
       ...(bars ? { xOffset: { field: "dataset", type: "nominal", sort: datasets } } : {}),
       y: {

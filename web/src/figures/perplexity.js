@@ -2,6 +2,7 @@
 import { drawChart, visibleDatasets } from "../chart.js";
 import { h } from "../dom.js";
 import { figureFrame } from "../figure.js";
+import { noIntervalNote } from "../interval_note.js";
 import { present } from "../format.js";
 import { datasetColour } from "../palette.js";
 
@@ -58,7 +59,7 @@ export function perplexityFigure(page) {
     id: "perplexity",
     title: "How well the model predicts each data set",
     lead: "Perplexity per token over each data set, every token but the first of a chunk scored once in its own chunk.",
-    body: holder,
+    body: [holder, noIntervalNote(page.perplexity)],
     howToRead: "Further left is better predicted; bars are 95 % intervals over units. Compare models by bits per byte (hover): "
       + "perplexity depends on the tokenizer.",
     command: page.commands.perplexity,

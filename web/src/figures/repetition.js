@@ -15,7 +15,7 @@ export const kNulls = [
   { key: "uniform", title: "uniform", shape: null, says: "every expert equally likely" },
   { key: "marginal", title: "marginal", shape: "triangle-down", says: "two independent draws from the data set's own use of experts" },
   { key: "shuffle", title: "shuffle", shape: "diamond", says: "the same decisions in random order within each sequence" },
-  { key: "token_identity", title: "token identity", shape: "cross", says: "the decision another document made for the same token" },
+  { key: "token", title: "token identity", shape: "cross", says: "the decision another document made for the same token, on the pairs where there is one" },
 ];
 
 const kPointNulls = kNulls.filter((n) => n.shape);
@@ -24,6 +24,7 @@ const kPointNulls = kNulls.filter((n) => n.shape);
 const long = (rows, measure) => rows.flatMap((row) =>
   kPointNulls.map((n) => ({
     dataset: row.dataset, layer: row.layer, key: n.key, null: n.title, value: row[`${measure}_null_${n.key}`],
+    observed: row[n.key === "token" ? `${measure}_token_covered` : measure],
   })).filter((entry) => entry.value !== null && entry.value !== undefined));
 
 export function repetitionSpec({ rows, datasets, measure, layer, width, withLabels }) {
@@ -67,6 +68,7 @@ export function repetitionSpec({ rows, datasets, measure, layer, width, withLabe
           tooltip: [
             { field: "dataset", title: "data set" }, { field: "null", title: "null" },
             { field: "value", format: ".2%", title: "expected" },
+            { field: "observed", format: ".2%", title: "observed there" },
           ],
         },
       },

@@ -39,7 +39,7 @@ export function repetitionByLayerSpec({ rows, datasets, measure, width }) {
           tooltip: [
             { field: "dataset", title: "data set" }, { field: "layer" }, { field: measure.key, format: ".2%", title: "observed" },
             { field: marginal, format: ".2%", title: "marginal null" },
-            { field: `${measure.key}_null_token_identity`, format: ".2%", title: "token-identity null" },
+            { field: `${measure.key}_null_token`, format: ".2%", title: "token-identity null" },
           ],
         },
       },

@@ -1,13 +1,15 @@
 // Table 5 as numbers, with all four nulls and the intervals.
 import { h } from "../dom.js";
 import { count, percentBare, percentInterval, present } from "../format.js";
+import { noIntervalNote } from "../interval_note.js";
 import { datasetColour } from "../palette.js";
 import { kMeasures, kNulls } from "./repetition.js";
 
 const cells = (row, measure) => [
   h("td", { class: "value" }, percentBare(row[measure.key]),
     h("span", { class: "interval" }, percentInterval(row[`${measure.key}_low`], row[`${measure.key}_high`]))),
-  kNulls.map((n) => h("td", { class: "null" }, percentBare(row[`${measure.key}_null_${n.key}`]))),
+  kNulls.map((n) => h("td", { class: "null" }, percentBare(row[`${measure.key}_null_${n.key}`]),
+    n.key === "token" && present(row[`${measure.key}_token_covered`]) ? h("span", { class: "interval" }, `vs ${percentBare(row[`${measure.key}_token_covered`])}`) : null)),
 ];
 
 export function repetitionTable(page, shown) {
@@ -20,10 +22,8 @@ export function repetitionTable(page, shown) {
         index === 0 ? h("th", { scope: "rowgroup", rowspan: datasets.length, class: "layer" }, layer) : null,
         h("th", { scope: "row" }, h("span", { class: "swatch", style: `background:${datasetColour(index)}` }), dataset),
         h("td", {}, count(row.pairs)), kMeasures.map((m) => cells(row, m)),
-        h("td", { class: "null" }, percentBare(row.token_identity_coverage, 0)));
+        h("td", { class: "null" }, percentBare(row.token_coverage, 0)));
     })));
-  const withoutInterval = datasets.filter((dataset) =>
-    repetition.some((r) => r.dataset === dataset && !present(r.first_repeat_low)));
   return h("div", {},
     h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table 5 as numbers" },
       h("table", { class: "numbers" },
@@ -33,9 +33,7 @@ export function repetitionTable(page, shown) {
           h("tr", {}, kMeasures.map(() => [h("th", {}, "observed"), kNulls.map((n) => h("th", {}, n.title))]))),
         body)),
     h("p", { class: "note" },
-      "Under each observed value its 95 % interval (units resampled). “Covered”: share of decisions for which another document holds the same "
-      + "token, so that the token-identity null can be formed.",
-      withoutInterval.length
-        ? ` No interval for ${withoutInterval.join(", ")}: fewer than 10 independent units, so resampling them would claim a precision that is not there.`
-        : ""));
+      "Under each observed value its 95 % interval (units resampled). “Covered”: share of pairs whose tokens both occur in "
+      + "another document too, so that the token-identity null can be formed; “vs”: what is observed on just these pairs."),
+    noIntervalNote(repetition));
 }

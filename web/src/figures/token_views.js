@@ -11,7 +11,7 @@ function bar(fraction) {
 
 export function expertTokensFigure(page) {
   const view = page.expert_tokens;
-  if (!view) return null;
+  if (!view?.tokens.some((experts) => experts.some((tokens) => tokens.length))) return null;
   let layer = view.layers[Math.floor(view.layers.length / 2)];
   let expert = 0;
   const body = h("div");

@@ -1,7 +1,10 @@
 // Title, the one-paragraph summary, and the findings.
 import { h } from "../dom.js";
 import { commandLine } from "../figure.js";
-import { count, listing, percent, plural, roughCount } from "../format.js";
+import { count, listing, percent, roughCount } from "../format.js";
+
+const kindsOfText = (datasets) =>
+  (datasets.length === 1 ? datasets[0] : `${count(datasets.length)} kinds of text (${listing(datasets)})`);
 
 export function header(page) {
   const { run } = page;
@@ -10,9 +13,8 @@ export function header(page) {
     h("p", { class: "kicker" }, "moescope report"),
     h("h1", {}, page.title),
     h("p", { class: "summary" },
-      `Where ${roughCount(run.n_tokens)} tokens of ${plural(run.datasets.length, "kind")} of text (`,
-      listing(page.datasets), `) were routed by `, h("b", {}, run.model_name),
-      `, a mixture of ${run.n_experts} experts a layer in ${run.n_layers} layers, `,
+      `Where ${roughCount(run.n_tokens)} tokens of ${kindsOfText(page.datasets)} were routed by `, h("b", {}, run.model_name),
+      `, a mixture of ${run.n_experts} experts a layer in ${run.layers.length} layers, `,
       `${run.experts_per_token} of them used for each token. `,
       `Figures show layers ${listing(first.map(String))} unless you choose others.`),
     run.complete ? null : h("p", { class: "warning" }, `This run is unfinished: it holds ${count(run.n_tokens)} tokens so far.`));

@@ -15,7 +15,7 @@ function runList(run) {
     entry("Model", [run.model_name, ` (${run.architecture})`]),
     entry("Model identity", h("code", {}, run.model_identity)),
     entry("Weight types", `experts ${run.expert_type}, router ${run.router_type}`),
-    entry("Experts", `${run.n_experts} a layer, K = ${run.experts_per_token} a token, ${run.n_layers} layers; ${run.score_function}`),
+    entry("Experts", `${run.n_experts} a layer, K = ${run.experts_per_token} a token, ${run.layers.length} layers; ${run.score_function}`),
     entry("Tokenizer", [h("code", {}, run.tokenizer_identity), `, ${count(run.vocab_size)} tokens`]),
     entry("BOS", kBosPolicies[run.bos] ?? run.bos),
     entry("Documents", [

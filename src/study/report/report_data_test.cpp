@@ -1,0 +1,122 @@
+#include "study/report/report_data.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "store/synthetic_run.h"
+#include "study/report/text_samples.h"
+
+namespace moescope::study {
+namespace {
+
+using Json = nlohmann::json;
+
+// One run for all tests of the file: 6,000 tokens in two data sets, 3 layers.
+class ReportOfARun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    char name[] = "/tmp/moescope-report-XXXXXX";
+    folder_ = mkdtemp(name);
+    store::WriteSynthetic(Source(), folder_ + "/run", 2500);
+  }
+  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
+
+  static store::SyntheticRun Source() {
+    store::SyntheticRun source;
+    source.description = store::SyntheticDescription(3, 8, 2);
+    source.n_tokens = 6000;
+    source.mean_document_tokens = 60;
+    return source;
+  }
+  static store::Run OpenRun() { return store::Run::Open(folder_ + "/run"); }
+
+  static std::string folder_;
+};
+std::string ReportOfARun::folder_;
+
+TEST_F(ReportOfARun, TextSamplesAreTheRunsOwnTokensAndRoutes) {
+  const store::Run run = OpenRun();
+  const auto database = run.OpenViews({});
+  const std::vector<TextSample> samples = LoadTextSamples(run, *database, {"a", "b"}, {0, 2}, 50);
+  ASSERT_EQ(samples.size(), 2u);
+  const std::vector<store::DocumentRecord> documents = Source().Documents();
+  const store::SyntheticWave wave = store::MakeWave(Source(), documents, 0, 0, 6000);
+  for (const TextSample& sample : samples) {
+    const store::DocumentRecord& document = documents[static_cast<size_t>(sample.document)];
+    EXPECT_EQ(document.dataset, sample.dataset);
+    ASSERT_EQ(sample.bytes.size(), 50u) << "one more is read, as the first is special";
+    ASSERT_EQ(sample.experts.size(), 2u);
+    for (size_t i = 0; i < sample.bytes.size(); ++i) {
+      const size_t token = static_cast<size_t>(document.first_token) + 1 + i;
+      EXPECT_EQ(sample.bytes[i], std::string(1, static_cast<char>(wave.tokens[token].token_id)));
+      for (size_t slot = 0; slot < 2; ++slot) {
+        EXPECT_EQ(sample.experts[1][2 * i + slot], wave.layers[2].experts[2 * token + slot]);
+        EXPECT_NEAR(sample.weights[1][2 * i + slot], wave.layers[2].weights[2 * token + slot],
+                    1e-6);
+      }
+    }
+  }
+}
+
+TEST_F(ReportOfARun, ADataSetThatIsNotThereHasNoSample) {
+  const store::Run run = OpenRun();
+  const auto database = run.OpenViews({});
+  EXPECT_TRUE(LoadTextSamples(run, *database, {"it's not there"}, {0}, 50).empty());
+}
+
+TEST_F(ReportOfARun, TheBlockHoldsEveryLayerOfEveryFigure) {
+  ThreadPool pool(2);
+  ReportOptions options;
+  options.layers = {0, 2};
+  options.run_path = "a run";
+  options.bootstrap_samples = 50;
+  const ReportData report = MakeReportData(OpenRun(), options, pool);
+  const Json data = Json::parse(report.json);
+  EXPECT_EQ(data["shares"]["rows"].size(), 2u * 3 * 3) << "data sets, layers, choices";
+  for (const Json& row : data["shares"]["rows"]) {
+    double sum = 0;
+    ASSERT_EQ(row[3].size(), 8u);
+    for (const Json& share : row[3]) sum += share.get<double>();
+    EXPECT_NEAR(sum, 1, 1e-4);
+  }
+  EXPECT_EQ(data["repetition"]["rows"].size(), 2u * 3);
+  EXPECT_EQ(data["perplexity"]["rows"].size(), 2u);
+  EXPECT_EQ(data["texts"]["samples"].size(), 2u);
+  EXPECT_EQ(data["expert_tokens"]["tokens"].size(), 3u);
+  EXPECT_EQ(data["expert_tokens"]["tokens"][0].size(), 8u);
+  EXPECT_EQ(data["run"]["datasets"].size(), 2u);
+  EXPECT_NE(data["commands"]["figure7"].get<std::string>().find("'a run'"), std::string::npos);
+}
+
+TEST_F(ReportOfARun, SharesOfATokenAddUpToKInEveryLayer) {
+  ThreadPool pool(1);
+  ReportOptions options;
+  options.layers = {0};
+  options.bootstrap_samples = 10;
+  const Json data = Json::parse(MakeReportData(OpenRun(), options, pool).json);
+  ASSERT_FALSE(data["token_experts"]["tokens"].empty());
+  for (const Json& token : data["token_experts"]["tokens"]) {
+    ASSERT_EQ(token[2].size(), 3u * 8);
+    for (size_t layer = 0; layer < 3; ++layer) {
+      int percent = 0;
+      for (size_t expert = 0; expert < 8; ++expert)
+        percent += token[2][layer * 8 + expert].get<int>();
+      EXPECT_NEAR(percent, 200, 4) << "each of 8 is rounded";
+    }
+  }
+}
+
+TEST_F(ReportOfARun, ThreadsDoNotChangeTheBlock) {
+  ReportOptions options;
+  options.layers = {0};
+  options.bootstrap_samples = 20;
+  ThreadPool one(1), two(2);
+  EXPECT_EQ(MakeReportData(OpenRun(), options, one).json,
+            MakeReportData(OpenRun(), options, two).json);
+}
+
+}  // namespace
+}  // namespace moescope::study
