@@ -36,6 +36,6 @@ export function listing(words) {
 
 // What a token looks like in running text of the page: white space made visible.
 export function visibleToken(text) {
-  const shown = text.replace(/ /g, "␣").replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "␍");
+  const shown = text.replace(/^<0x0A>$/, "↵").replace(/^<0x09>$/, "→").replace(/ /g, "␣").replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "␍");
   return shown === "" ? "∅" : shown;
 }

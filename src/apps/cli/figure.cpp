@@ -125,7 +125,9 @@ Figure ExpertTokens(Session& session) {
   if (options.layer < 0 || options.expert < 0) {
     throw Error(ErrorKind::kUsage, "figure experts: expected --layer L and --expert E");
   }
-  const auto order = options.order == "count" ? ExpertTokenOrder::kCount : ExpertTokenOrder::kLift;
+  const auto order = options.order == "count"    ? ExpertTokenOrder::kCount
+                     : options.order == "excess" ? ExpertTokenOrder::kExcess
+                                                 : ExpertTokenOrder::kLift;
   const auto tokens = TokensOfExpert(session.run, *session.database, options.layer, options.expert,
                                      order, ViewOptions(options));
   return {ExpertTokensFigure(options.layer, options.expert, tokens),
@@ -208,8 +210,8 @@ std::function<void()> AddFigure(CLI::App& app) {
       ->check(CLI::Range(1, 100000));
   app.add_option("--layer", options->layer, "experts: the layer");
   app.add_option("--expert", options->expert, "experts: the expert");
-  app.add_option("--order", options->order, "experts: by lift or by count")
-      ->check(CLI::IsMember({"lift", "count"}));
+  app.add_option("--order", options->order, "experts: by lift, count, or count above expectation")
+      ->check(CLI::IsMember({"lift", "count", "excess"}));
   app.add_option("--dataset", options->dataset, "experts, token: only this data set");
   app.add_option("--limit", options->limit, "experts: rows")->check(CLI::Range(1, 1000000));
   app.add_flag("--first-choice", options->first_choice_only,

@@ -68,6 +68,10 @@ std::string TokensOfExpertSql(const store::Run& run, int layer, int expert, Expe
     chosen += fmt::format(" OR expert_{} = {}", slot, expert);
   }
   const bool by_lift = order == ExpertTokenOrder::kLift;
+  const char* first = by_lift ? "lift DESC, count DESC"
+                      : order == ExpertTokenOrder::kExcess
+                          ? "count - occurrences * chosen / tokens DESC"
+                          : "count DESC";
   return fmt::format(
       "WITH counts AS (\n"
       "  SELECT token_id, count(*) AS occurrences, count(*) FILTER ({}) AS count\n"
@@ -82,8 +86,8 @@ std::string TokensOfExpertSql(const store::Run& run, int layer, int expert, Expe
       "WHERE count > 0{}\n"
       "ORDER BY {}, token_id LIMIT {}",
       chosen, layer, DatasetCondition(options.dataset),
-      by_lift ? fmt::format(" AND occurrences >= {}", options.min_count) : "",
-      by_lift ? "lift DESC, count DESC" : "count DESC", options.limit);
+      by_lift ? fmt::format(" AND occurrences >= {}", options.min_count) : "", first,
+      options.limit);
 }
 
 std::vector<ExpertToken> TokensOfExpert(const store::Run& run, store::Database& database, int layer,

@@ -26,7 +26,10 @@ struct ExpertToken {
   double share_of_token = 0;   // count / occurrences
   double lift = 0;             // share_of_token / the expert's share of all tokens
 };
-enum class ExpertTokenOrder { kCount, kLift };
+// kExcess: by count above what the token's occurrences would give if all tokens were alike
+// (count - occurrences x the expert's share of all tokens). Tokens that are both typical and
+// frequent come first, where kLift puts the rare ones that always go there.
+enum class ExpertTokenOrder { kCount, kLift, kExcess };
 
 // Which tokens go to `expert` at `layer`. Special rows are left out.
 // Throws Error(kBadInput) for a layer, expert or data set the run does not have.

@@ -3,8 +3,10 @@
 namespace moescope::study {
 
 bool IsDemoModel(const store::RunDescription& run) {
-  return run.model_name.find("demo-mixtral") != std::string::npos && run.n_layers == 8 &&
-         run.n_experts == 8 && run.experts_per_token == 2 && run.vocab_size == 4096;
+  const bool name_fits = run.model_name.find("demo-mixtral") != std::string::npos ||
+                         run.model_name == "mixtral 16.0 M";
+  return name_fits && run.n_layers == 8 && run.n_experts == 8 && run.experts_per_token == 2 &&
+         run.vocab_size == 4096;
 }
 
 namespace {

@@ -17,6 +17,9 @@ store::RunDescription Demo() {
 
 TEST(ModelLimits, KnowsTheDemoModelByNameAndSize) {
   EXPECT_TRUE(IsDemoModel(Demo()));
+  store::RunDescription traced = Demo();
+  traced.model_name = "mixtral 16.0 M";  // as trace names it, whatever the file is called
+  EXPECT_TRUE(IsDemoModel(traced));
   store::RunDescription larger = Demo();
   larger.n_layers = 32;
   EXPECT_FALSE(IsDemoModel(larger));

@@ -165,7 +165,7 @@ struct TokenViewLimits {
 TokenViewLimits ChooseTokenViewLimits(const RowColumns& rows, const store::RunDescription& run) {
   const int cells = std::max(1, run.n_layers * run.n_experts);
   return {.min_count = std::max<int64_t>(10, rows.n_rows() / 20000),
-          .tokens_per_expert = std::clamp(30000 / cells, 5, 15),
+          .tokens_per_expert = std::clamp(20000 / cells, 5, 15),
           .frequent_tokens = std::clamp(150000 / cells, 100, 1500)};
 }
 
@@ -185,12 +185,16 @@ class TokenViewBuilder {
       shares_.resize(frequent_.size());
     }
     layers_.push_back(counts.layer);
-    AddTypical(counts);
+    by_excess_.push_back(TypicalJson(counts, ExpertTokenOrder::kExcess));
+    by_lift_.push_back(TypicalJson(counts, ExpertTokenOrder::kLift));
     for (size_t i = 0; i < frequent_.size(); ++i) AddShares(counts, i);
   }
 
   Json ExpertTokens() const {
-    return {{"layers", layers_}, {"min_count", limits_.min_count}, {"tokens", typical_}};
+    return {{"layers", layers_},
+            {"min_count", limits_.min_count},
+            {"excess", by_excess_},
+            {"lift", by_lift_}};
   }
   Json TokenExperts() const {
     Json tokens = Json::array();
@@ -201,19 +205,19 @@ class TokenViewBuilder {
   const std::set<int32_t>& used_ids() const { return used_; }
 
  private:
-  void AddTypical(const TokenCounts& counts) {
+  Json TypicalJson(const TokenCounts& counts, ExpertTokenOrder order) {
     Json experts = Json::array();
     for (int expert = 0; expert < n_experts_; ++expert) {
       Json list = Json::array();
       for (const TypicalToken& token :
-           TypicalTokens(counts, expert, limits_.min_count, limits_.tokens_per_expert)) {
+           TypicalTokens(counts, expert, order, limits_.min_count, limits_.tokens_per_expert)) {
         list.push_back(
             {token.token_id, token.count, Number(token.share_of_token), Number(token.lift)});
         used_.insert(token.token_id);
       }
       experts.push_back(std::move(list));
     }
-    typical_.push_back(std::move(experts));
+    return experts;
   }
 
   void AddShares(const TokenCounts& counts, size_t index) {
@@ -233,7 +237,8 @@ class TokenViewBuilder {
   std::vector<int64_t> seen_;
   std::vector<std::vector<int>> shares_;  // [frequent][layer * E + expert], percent
   std::set<int32_t> used_;
-  Json typical_ = Json::array();
+  Json by_excess_ = Json::array();
+  Json by_lift_ = Json::array();
 };
 
 Json TokenTextsJson(store::Database& database, const std::set<int32_t>& ids) {
@@ -270,7 +275,9 @@ Json CommandsJson(const ReportOptions& options) {
           {"table5", fmt::format("moescope figure table5 {} --layers {}", run, layers)},
           {"perplexity", fmt::format("moescope figure perplexity {}", run)},
           {"expert_tokens",
-           fmt::format("moescope figure experts {} --layer {{layer}} --expert {{expert}}", run)},
+           fmt::format(
+               "moescope figure experts {} --layer {{layer}} --expert {{expert}} --order {{order}}",
+               run)},
           {"token_experts", fmt::format("moescope figure token {} {{token}} --layers all", run)}};
 }
 

@@ -8,6 +8,7 @@
 
 #include "store/synthetic_run.h"
 #include "study/report/text_samples.h"
+#include "study/report/token_counts.h"
 
 namespace moescope::study {
 namespace {
@@ -67,6 +68,28 @@ TEST_F(ReportOfARun, ADataSetThatIsNotThereHasNoSample) {
   EXPECT_TRUE(LoadTextSamples(run, *database, {"it's not there"}, {0}, 50).empty());
 }
 
+TEST_F(ReportOfARun, TypicalTokensAreThoseOfTheQuery) {
+  const store::Run run = OpenRun();
+  const auto database = run.OpenViews({});
+  const RowColumns rows = LoadRows(run, *database);
+  const TokenCounts counts =
+      CountTokens(rows, LoadLayer(run, *database, rows, 1), run.description().vocab_size);
+  for (const auto order :
+       {ExpertTokenOrder::kLift, ExpertTokenOrder::kCount, ExpertTokenOrder::kExcess}) {
+    TokenViewOptions options;
+    options.limit = 12;
+    options.min_count = order == ExpertTokenOrder::kLift ? 10 : 1;
+    const auto expected = TokensOfExpert(run, *database, 1, 5, order, options);
+    const auto tokens = TypicalTokens(counts, 5, order, options.min_count, options.limit);
+    ASSERT_EQ(tokens.size(), expected.size());
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      EXPECT_EQ(tokens[i].count, expected[i].count) << i;
+      EXPECT_NEAR(tokens[i].lift, expected[i].lift, 1e-9) << i;
+      EXPECT_NEAR(tokens[i].share_of_token, expected[i].share_of_token, 1e-12) << i;
+    }
+  }
+}
+
 TEST_F(ReportOfARun, TheBlockHoldsEveryLayerOfEveryFigure) {
   ThreadPool pool(2);
   ReportOptions options;
@@ -85,8 +108,10 @@ TEST_F(ReportOfARun, TheBlockHoldsEveryLayerOfEveryFigure) {
   EXPECT_EQ(data["repetition"]["rows"].size(), 2u * 3);
   EXPECT_EQ(data["perplexity"]["rows"].size(), 2u);
   EXPECT_EQ(data["texts"]["samples"].size(), 2u);
-  EXPECT_EQ(data["expert_tokens"]["tokens"].size(), 3u);
-  EXPECT_EQ(data["expert_tokens"]["tokens"][0].size(), 8u);
+  for (const char* order : {"excess", "lift"}) {
+    ASSERT_EQ(data["expert_tokens"][order].size(), 3u);
+    EXPECT_EQ(data["expert_tokens"][order][0].size(), 8u);
+  }
   EXPECT_EQ(data["run"]["datasets"].size(), 2u);
   EXPECT_NE(data["commands"]["figure7"].get<std::string>().find("'a run'"), std::string::npos);
 }

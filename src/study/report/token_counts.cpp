@@ -19,7 +19,6 @@ TokenCounts CountTokens(const RowColumns& rows, const LayerColumns& layer, int n
   TokenCounts counts;
   counts.layer = layer.layer;
   counts.n_experts = layer.n_experts;
-  counts.n_rows = rows.n_rows();
   counts.occurrences.resize(static_cast<size_t>(n_tokens));
   counts.chosen.resize(static_cast<size_t>(n_tokens) * static_cast<size_t>(layer.n_experts));
   counts.expert_rows.resize(static_cast<size_t>(layer.n_experts));
@@ -32,6 +31,7 @@ TokenCounts CountTokens(const RowColumns& rows, const LayerColumns& layer, int n
                   fmt::format("tokens of the run: expected ids below {}, found {}", n_tokens, id));
     }
     const auto token = static_cast<size_t>(id);
+    ++counts.n_rows;
     ++counts.occurrences[token];
     for (size_t slot = 0; slot < K; ++slot) {
       const int16_t expert = layer.experts[row * K + slot];
@@ -43,8 +43,8 @@ TokenCounts CountTokens(const RowColumns& rows, const LayerColumns& layer, int n
   return counts;
 }
 
-std::vector<TypicalToken> TypicalTokens(const TokenCounts& counts, int expert, int64_t min_count,
-                                        int limit) {
+std::vector<TypicalToken> TypicalTokens(const TokenCounts& counts, int expert,
+                                        ExpertTokenOrder order, int64_t min_count, int limit) {
   std::vector<TypicalToken> tokens;
   const auto E = static_cast<size_t>(counts.n_experts);
   const int64_t expert_rows = counts.expert_rows[static_cast<size_t>(expert)];
@@ -57,8 +57,15 @@ std::vector<TypicalToken> TypicalTokens(const TokenCounts& counts, int expert, i
     const double share = static_cast<double>(count) / static_cast<double>(occurrences);
     tokens.push_back({static_cast<int32_t>(token), count, share, share / share_of_all});
   }
-  const auto before = [](const TypicalToken& a, const TypicalToken& b) {
-    return std::tuple(-a.lift, -a.count, a.token_id) < std::tuple(-b.lift, -b.count, b.token_id);
+  const auto key = [&](const TypicalToken& token) {
+    if (order == ExpertTokenOrder::kLift) return token.lift;
+    const auto count = static_cast<double>(token.count);
+    if (order == ExpertTokenOrder::kCount) return count;
+    return count - static_cast<double>(counts.occurrences[static_cast<size_t>(token.token_id)]) *
+                       share_of_all;
+  };
+  const auto before = [&](const TypicalToken& a, const TypicalToken& b) {
+    return std::tuple(-key(a), -a.count, a.token_id) < std::tuple(-key(b), -b.count, b.token_id);
   };
   const size_t kept = std::min(tokens.size(), static_cast<size_t>(limit));
   std::partial_sort(tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(kept), tokens.end(),

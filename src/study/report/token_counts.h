@@ -7,15 +7,16 @@
 #include <vector>
 
 #include "study/analysis/route_columns.h"
+#include "study/analysis/token_views.h"
 
 namespace moescope::study {
 
-// One layer. Special rows are left out, as everywhere in the analyses, and in `occurrences` and
-// `chosen` those whose token is unknown.
+// One layer. Left out are special rows, as everywhere in the analyses, and rows whose token is
+// unknown.
 struct TokenCounts {
   int layer = 0;
   int n_experts = 0;
-  int64_t n_rows = 0;
+  int64_t n_rows = 0;                // whose token is known
   std::vector<int64_t> occurrences;  // [n_tokens]
   std::vector<int32_t> chosen;  // [n_tokens, n_experts] rows of the token that chose the expert
   std::vector<int64_t> expert_rows;  // [n_experts] rows that chose the expert
@@ -32,9 +33,10 @@ struct TypicalToken {
   double lift = 0;
 };
 
-// Tokens with at least `min_count` occurrences and one at the expert, by lift, then count, then id.
-std::vector<TypicalToken> TypicalTokens(const TokenCounts& counts, int expert, int64_t min_count,
-                                        int limit);
+// Tokens with at least `min_count` occurrences and one at the expert, in the given order, ties by
+// count, then id: as TokensOfExpert, whose minimum holds for kLift only.
+std::vector<TypicalToken> TypicalTokens(const TokenCounts& counts, int expert,
+                                        ExpertTokenOrder order, int64_t min_count, int limit);
 
 // The `limit` most frequent token ids, ties to the lower id.
 std::vector<int32_t> FrequentTokens(const std::vector<int64_t>& occurrences, int limit);

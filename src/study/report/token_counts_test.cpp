@@ -34,7 +34,7 @@ TEST(TokenCounts, CountsEverySlotOnceAndLeavesDroppedOnesOut) {
 
 TEST(TokenCounts, LiftIsTheTokensShareOverTheExpertsShareOfAllTokens) {
   const TokenCounts counts = CountTokens(Rows(), Layer(), 4);
-  const std::vector<TypicalToken> tokens = TypicalTokens(counts, 2, 1, 10);
+  const std::vector<TypicalToken> tokens = TypicalTokens(counts, 2, ExpertTokenOrder::kLift, 1, 10);
   ASSERT_EQ(tokens.size(), 1u);
   EXPECT_EQ(tokens[0].token_id, 1);
   EXPECT_EQ(tokens[0].count, 2);
@@ -44,18 +44,34 @@ TEST(TokenCounts, LiftIsTheTokensShareOverTheExpertsShareOfAllTokens) {
 
 TEST(TokenCounts, TypicalTokensPreferTheMoreFrequentAmongEqualLifts) {
   const TokenCounts counts = CountTokens(Rows(), Layer(), 4);
-  const std::vector<TypicalToken> tokens = TypicalTokens(counts, 0, 1, 10);
+  const std::vector<TypicalToken> tokens = TypicalTokens(counts, 0, ExpertTokenOrder::kLift, 1, 10);
   ASSERT_EQ(tokens.size(), 2u);
   EXPECT_EQ(tokens[0].token_id, 0);
   EXPECT_EQ(tokens[1].token_id, 2);
-  EXPECT_EQ(TypicalTokens(counts, 0, 2, 10).size(), 1u) << "token 2 is seen once only";
-  EXPECT_EQ(TypicalTokens(counts, 0, 1, 1).size(), 1u);
+  EXPECT_EQ(TypicalTokens(counts, 0, ExpertTokenOrder::kLift, 2, 10).size(), 1u)
+      << "token 2 is seen once only";
+  EXPECT_EQ(TypicalTokens(counts, 0, ExpertTokenOrder::kLift, 1, 1).size(), 1u);
+}
+
+TEST(TokenCounts, ExcessPutsFrequentTokensBeforeRareOnesOfEqualLift) {
+  // Expert 0 takes 4 of 6 rows: token 0 has 3 - 3 x 2/3 = 1 too many, token 2 has 1 - 2/3.
+  const TokenCounts counts = CountTokens(Rows(), Layer(), 4);
+  const std::vector<TypicalToken> tokens =
+      TypicalTokens(counts, 0, ExpertTokenOrder::kExcess, 1, 10);
+  ASSERT_EQ(tokens.size(), 2u);
+  EXPECT_EQ(tokens[0].token_id, 0);
+  // Expert 1 takes 5 of 6: token 1 has 2 - 5/3, token 0 has 3 - 5/2, which is more.
+  const auto second = TypicalTokens(counts, 1, ExpertTokenOrder::kExcess, 1, 10);
+  ASSERT_EQ(second.size(), 2u);
+  EXPECT_EQ(second[0].token_id, 0);
+  EXPECT_EQ(second[1].token_id, 1);
 }
 
 TEST(TokenCounts, AnExpertNeverChosenHasNoTokens) {
   LayerColumns layer = Layer();
   layer.n_experts = 4;
-  EXPECT_TRUE(TypicalTokens(CountTokens(Rows(), layer, 4), 3, 1, 10).empty());
+  EXPECT_TRUE(
+      TypicalTokens(CountTokens(Rows(), layer, 4), 3, ExpertTokenOrder::kLift, 1, 10).empty());
 }
 
 TEST(TokenCounts, RefusesTokensOutsideTheVocabulary) {

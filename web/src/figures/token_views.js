@@ -1,9 +1,11 @@
 // Both directions of the question: which tokens go to an expert, and which experts see a token.
 import { h, replace } from "../dom.js";
-import { figureFrame, layerPicker, liveCommand } from "../figure.js";
+import { figureFrame, layerPicker, liveCommand, selectBox } from "../figure.js";
 import { count, percent, visibleToken } from "../format.js";
 
 const tokenText = (page, id) => visibleToken(page.token_texts[id] ?? `token ${id}`);
+
+const kOrders = [["excess", "most above expectation"], ["lift", "highest lift"]];
 
 function bar(fraction) {
   return h("td", { class: "bar" }, h("span", { style: `width:${(100 * Math.min(1, fraction)).toFixed(1)}%` }));
@@ -11,17 +13,18 @@ function bar(fraction) {
 
 export function expertTokensFigure(page) {
   const view = page.expert_tokens;
-  if (!view?.tokens.some((experts) => experts.some((tokens) => tokens.length))) return null;
+  if (!view?.excess.some((experts) => experts.some((tokens) => tokens.length))) return null;
   let layer = view.layers[Math.floor(view.layers.length / 2)];
   let expert = 0;
+  let order = "excess";
   const body = h("div");
   const [command, setCommand] = liveCommand(page.commands.expert_tokens);
   const chips = Array.from({ length: page.run.n_experts }, (_, e) =>
     h("button", { type: "button", class: "chip layer", onclick: () => { expert = e; draw(); } }, e));
   function draw() {
     chips.forEach((chip, e) => chip.setAttribute("aria-pressed", String(e === expert)));
-    setCommand({ layer, expert });
-    const rows = view.tokens[view.layers.indexOf(layer)][expert];
+    setCommand({ layer, expert, order });
+    const rows = view[order][view.layers.indexOf(layer)][expert];
     replace(body, h("table", { class: "numbers tokens", "data-layer": layer, "data-expert": expert },
       h("thead", {}, h("tr", {}, ["token", "lift", "times sent here", "of its occurrences", ""].map((t) => h("th", {}, t)))),
       h("tbody", {}, rows.map(([id, sent, share, lift]) => h("tr", {},
@@ -37,9 +40,10 @@ export function expertTokensFigure(page) {
     controls: [
       layerPicker({ layers: view.layers, chosen: [layer], several: false, label: "Layer", onChange: ([next]) => { layer = next; draw(); } }),
       h("div", { class: "picker", role: "group", "aria-label": "Expert" }, h("span", { class: "label" }, "Expert"), chips),
+      selectBox({ label: "First", options: kOrders, value: order, onChange: (next) => { order = next; draw(); } }),
     ],
     body,
-    howToRead: `Lift is how many times more often the token is sent here than a token picked at random; only tokens seen at least ${view.min_count} times are listed.`,
+    howToRead: `Lift is how many times more often the token is sent here than a token picked at random (only tokens seen at least ${view.min_count} times count); above expectation first come the tokens that fill the expert most beyond that.`,
     command,
   });
 }
@@ -73,10 +77,17 @@ function namedTokens(page, entries) {
   return names;
 }
 
-// Tokens worth a first look: of the frequent ones, those whose expert is most decided in some layer.
-function suggestTokens(view, names) {
-  const decided = view.tokens.slice(0, 300).map(([, , shares], i) => ({ name: names[i], top: Math.max(...shares), i }));
-  return decided.sort((a, b) => b.top - a.top || a.i - b.i).slice(0, 10).map((t) => t.name);
+// Tokens worth a first look: words, of the frequent ones, whose experts are the most decided over the
+// layers, and the line end, which often has an expert of its own.
+function suggestTokens(page, view, names) {
+  const E = page.run.n_experts;
+  const decided = (shares) => view.layers.reduce((sum, _, i) => sum + Math.max(...shares.slice(i * E, (i + 1) * E)), 0);
+  const words = view.tokens.slice(0, 600).map(([, , shares], i) => ({ name: names[i], score: decided(shares), i }))
+    .filter(({ name }) => /^␣?\p{L}{3,}$/u.test(name))
+    .sort((a, b) => b.score - a.score || a.i - b.i).slice(0, 9).map((t) => t.name);
+  const others = names.filter((name) => name === "↵" || name === "␣the").slice(0, 2);
+  const chosen = [...new Set([...words, ...others])];
+  return chosen.length ? chosen : names.slice(0, 10);
 }
 
 export function tokenExpertsFigure(page) {
@@ -100,7 +111,7 @@ export function tokenExpertsFigure(page) {
   const buttons = (list) => list.map((name) =>
     h("button", { type: "button", class: "chip token-chip", onclick: () => { input.value = name; show(name); } }, h("code", {}, name)));
   input.addEventListener("input", () => { if (input.value) show(input.value); });
-  const suggestions = suggestTokens(view, [...names.keys()]);
+  const suggestions = suggestTokens(page, view, [...names.keys()]);
   input.value = suggestions[0];
   show(suggestions[0]);
   return figureFrame({
