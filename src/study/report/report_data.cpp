@@ -334,7 +334,9 @@ LayerResults AnalyseLayers(const store::Run& run, store::Database& database, con
 
 }  // namespace
 
-ReportData MakeReportData(const store::Run& run, const ReportOptions& options, ThreadPool& pool) {
+ReportData MakeReportData(const store::Run& run, const ReportOptions& given, ThreadPool& pool) {
+  ReportOptions options = given;
+  if (options.layers.empty()) options.layers = ParseLayers("", run.description().LayerNumbers());
   const std::unique_ptr<store::Database> database = run.OpenViews(options.database);
   const RowColumns rows = LoadRows(run, *database);
   const BootstrapOptions bootstrap{.n_samples = options.bootstrap_samples, .seed = options.seed};

@@ -13,7 +13,7 @@ namespace moescope::study {
 
 struct ReportOptions {
   std::string title;        // "": made from the model's name and the data sets
-  std::vector<int> layers;  // shown at first; the others can be chosen on the page
+  std::vector<int> layers;  // shown at first; empty: first, middle, last; others can be chosen
   std::string run_path;     // as commands printed on the page should name it
   store::DatabaseOptions database;
   uint64_t seed = 1;

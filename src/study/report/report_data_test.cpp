@@ -116,6 +116,15 @@ TEST_F(ReportOfARun, TheBlockHoldsEveryLayerOfEveryFigure) {
   EXPECT_NE(data["commands"]["figure7"].get<std::string>().find("'a run'"), std::string::npos);
 }
 
+TEST_F(ReportOfARun, WithoutLayersTheFirstTheMiddleAndTheLastAreShown) {
+  ThreadPool pool(1);
+  ReportOptions options;
+  options.bootstrap_samples = 10;
+  const Json data = Json::parse(MakeReportData(OpenRun(), options, pool).json);
+  EXPECT_EQ(data["shown_layers"], Json({0, 1, 2}));
+  EXPECT_EQ(data["texts"]["layers"], Json({0, 1, 2}));
+}
+
 TEST_F(ReportOfARun, SharesOfATokenAddUpToKInEveryLayer) {
   ThreadPool pool(1);
   ReportOptions options;

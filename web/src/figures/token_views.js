@@ -2,10 +2,25 @@
 import { h, replace } from "../dom.js";
 import { figureFrame, layerPicker, liveCommand, selectBox } from "../figure.js";
 import { count, percent, visibleToken } from "../format.js";
+import { datasetColour } from "../palette.js";
 
 const tokenText = (page, id) => visibleToken(page.token_texts[id] ?? `token ${id}`);
 
 const kOrders = [["excess", "most above expectation"], ["lift", "highest lift"]];
+
+// The share of each data set's assignments that goes to one expert, against an even spread.
+function expertByDataset(page, layer, expert) {
+  const rows = page.shares.filter((row) => row.layer === layer && row.expert === expert && row.choice === "either");
+  const most = Math.max(2 / page.run.n_experts, ...rows.map((row) => row.share));
+  const at = (share) => `${((100 * share) / most).toFixed(1)}%`;
+  return h("div", { class: "expert-datasets" }, h("h3", {}, "Share of each data set's assignments"),
+    h("table", { class: "numbers tokens" }, h("tbody", {}, rows.map((row) => h("tr", {},
+      h("th", { scope: "row" }, row.dataset), h("td", {}, percent(row.share)),
+      h("td", { class: "bar wide" }, h("div", { class: "track" },
+        h("span", { style: `width:${at(row.share)};background:${datasetColour(page.datasets.indexOf(row.dataset))}` }),
+        h("i", { style: `left:${at(1 / page.run.n_experts)}` }))))))),
+    h("p", { class: "note" }, "Dashed: 1/E, an even spread."));
+}
 
 function bar(fraction) {
   return h("td", { class: "bar" }, h("span", { style: `width:${(100 * Math.min(1, fraction)).toFixed(1)}%` }));
@@ -17,7 +32,7 @@ export function expertTokensFigure(page) {
   let layer = view.layers[Math.floor(view.layers.length / 2)];
   let expert = 0;
   let order = "excess";
-  const body = h("div");
+  const body = h("div", { class: "expert-card" });
   const [command, setCommand] = liveCommand(page.commands.expert_tokens);
   const chips = Array.from({ length: page.run.n_experts }, (_, e) =>
     h("button", { type: "button", class: "chip layer", onclick: () => { expert = e; draw(); } }, e));
@@ -25,18 +40,19 @@ export function expertTokensFigure(page) {
     chips.forEach((chip, e) => chip.setAttribute("aria-pressed", String(e === expert)));
     setCommand({ layer, expert, order });
     const rows = view[order][view.layers.indexOf(layer)][expert];
-    replace(body, h("table", { class: "numbers tokens", "data-layer": layer, "data-expert": expert },
+    replace(body, h("div", {}, h("h3", {}, "Tokens"), h("table", { class: "numbers tokens", "data-layer": layer, "data-expert": expert },
       h("thead", {}, h("tr", {}, ["token", "lift", "times sent here", "of its occurrences", ""].map((t) => h("th", {}, t)))),
       h("tbody", {}, rows.map(([id, sent, share, lift]) => h("tr", {},
         h("td", {}, h("code", { class: "piece" }, tokenText(page, id))), h("td", {}, lift.toFixed(1)),
         h("td", {}, count(sent)), h("td", {}, percent(share, 0)), bar(share))))),
-      rows.length ? null : h("p", { class: "note" }, "No token is sent here often enough to say."));
+      rows.length ? null : h("p", { class: "note" }, "No token is sent here often enough to say.")),
+      expertByDataset(page, layer, expert));
   }
   draw();
   return figureFrame({
     id: "expert-tokens",
     title: "What an expert sees",
-    lead: "The tokens most typical of one expert.",
+    lead: "The tokens most typical of one expert, and how much of each data set it takes.",
     controls: [
       layerPicker({ layers: view.layers, chosen: [layer], several: false, label: "Layer", onChange: ([next]) => { layer = next; draw(); } }),
       h("div", { class: "picker", role: "group", "aria-label": "Expert" }, h("span", { class: "label" }, "Expert"), chips),
