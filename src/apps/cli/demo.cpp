@@ -84,6 +84,7 @@ void TraceAll(const Options& options, const std::string& run) {
 void WriteReport(const Options& options, const store::Run& run, const std::string& page,
                  ThreadPool& pool) {
   study::ReportOptions report;
+  report.layers = study::ParseLayers("", run.description().LayerNumbers());
   report.run_path = run.directory();
   report.seed = options.seed;
   const study::ReportData data = study::MakeReportData(run, report, pool);
