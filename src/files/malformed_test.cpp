@@ -76,7 +76,7 @@ std::string Inconsistency(const Checkpoint& checkpoint) {
   if (!sane) return "configuration out of its limits";
   if (checkpoint.has_weights()) {
     if (checkpoint.tensors().size() !=
-        static_cast<size_t>(3 + c.n_layers * (7 + 3 * c.n_experts))) {
+        3 + static_cast<size_t>(c.n_layers) * (7 + 3 * static_cast<size_t>(c.n_experts))) {
       return "number of tensors";
     }
     uint64_t elements = 0;
@@ -354,10 +354,12 @@ void ForEachSpoiltMember(const std::string& text, const std::function<bool(const
     std::string after = text.substr(member.end);
     std::string present = text.substr(member.value, member.end - member.value);
     for (const std::string& value : NastyJson()) {
-      if (value != present) use(member.key + " = " + value, member, before + value + after);
+      if (value != present)
+        use(fmt::format("{} = {}", member.key, value), member,
+            fmt::format("{}{}{}", before, value, after));
     }
     std::string pair = text.substr(member.begin, member.end - member.begin);
-    use(member.key + " twice", member, before + present + ", " + pair + after);
+    use(member.key + " twice", member, fmt::format("{}{}, {}{}", before, present, pair, after));
     bool last = text[member.end] != ',';
     std::string head = text.substr(0, member.begin);
     if (last && head.find_last_of(',') != std::string::npos) head.resize(head.find_last_of(','));

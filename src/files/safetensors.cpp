@@ -262,6 +262,7 @@ std::vector<int64_t> SafetensorsFile::ReadInts(std::string_view name) const {
   std::vector<std::byte> bytes = ReadBytes(tensor);
   auto widen = [&]<typename T>(T) {
     std::vector<int64_t> values(bytes.size() / sizeof(T));
+    // NOLINTNEXTLINE(bugprone-signed-char-misuse): I8 is a number and its sign is meant
     for (size_t i = 0; i < values.size(); ++i) values[i] = LoadUnaligned<T>(bytes, i * sizeof(T));
     return values;
   };

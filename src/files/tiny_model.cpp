@@ -53,7 +53,7 @@ std::string TinyConfigJson() {
 
 std::vector<TinyTensor> TinyTensors() {
   std::vector<TinyTensor> tensors;
-  auto add = [&tensors](const std::string& name, std::vector<int64_t> shape) {
+  auto add = [&tensors](const std::string& name, const std::vector<int64_t>& shape) {
     size_t n = 1;
     for (int64_t dimension : shape) n *= static_cast<size_t>(dimension);
     tensors.push_back({name, "BF16", shape, Bf16Values(n, static_cast<uint32_t>(tensors.size()))});

@@ -241,7 +241,9 @@ class Copier {
     DequantiseRow(part.dtype, input_.data(), values_);
     CheckValues(tensor, part, cols);
     if (tensor.dtype == part.dtype) return input_;
-    output_.resize(*RowBytes(tensor.dtype, n));
+    const DTypeInfo& out = Info(tensor.dtype);
+    output_.resize(n / static_cast<uint64_t>(out.block_elements) *
+                   static_cast<uint64_t>(out.block_bytes));
     QuantiseRow(tensor.dtype, values_, output_.data());
     return output_;
   }

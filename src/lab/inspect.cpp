@@ -51,6 +51,7 @@ std::vector<BytesRow> BytesByKind(const files::Checkpoint& checkpoint) {
     row.n_bytes += location.n_bytes;
   }
   std::vector<BytesRow> rows;
+  rows.reserve(groups.size());
   for (auto& [key, row] : groups) rows.push_back(std::move(row));
   std::stable_sort(rows.begin(), rows.end(),
                    [](const BytesRow& a, const BytesRow& b) { return a.n_bytes > b.n_bytes; });
