@@ -96,7 +96,9 @@ std::vector<store::VocabularyEntry> ListVocabulary(const text::Tokenizer& tokeni
   std::vector<store::VocabularyEntry> entries;
   for (int id = 0; id < tokenizer.vocab_size(); ++id) {
     std::string bytes = tokenizer.TokenBytes(id);
-    entries.push_back({bytes, DisplayText(bytes)});
+    // Control tokens stand for no text: their name is shown.
+    entries.push_back(
+        {bytes, tokenizer.IsControl(id) ? tokenizer.TokenText(id) : DisplayText(bytes)});
   }
   return entries;
 }
