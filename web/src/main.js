@@ -26,7 +26,9 @@ function main() {
     tokenExpertsFigure(page),
     provenance(page),
     limits(page),
-    h("footer", {}, h("p", {}, "Made with moescope. This page is one file and asks nothing of the network.")),
+    h("footer", {}, h("p", {}, "Made with moescope. This page is one file and asks nothing of the network."),
+      h("details", {}, h("summary", {}, "Licences of the chart libraries in it"),
+        h("pre", {}, document.getElementById("licences").content.textContent))),
   ]);
   globalThis.moescope = { page, charts: drawnCharts, settled: chartsSettled };
 }
