@@ -21,6 +21,14 @@ std::span<const Command> Commands();
 
 namespace {
 
+// Messages quote names out of hostile files: whatever could move a terminal's cursor becomes '?'.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("A microscope for mixture-of-experts language models, and the engine under it.",
                "moescope");
@@ -62,7 +70,7 @@ int main(int argc, char** argv) {
     moescope::InstallCancellationSignals();
     return moescope::cli::Run(argc, argv);
   } catch (const Error& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
+    fmt::print(stderr, "error: {}\n", moescope::cli::Printable(error.what()));
     return moescope::ExitCode(error.kind());
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory; give a smaller --memory or close other programs\n");
