@@ -1,12 +1,11 @@
 #include "engine/kernels/machine_limits.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <chrono>
 #include <vector>
 
 #include "base/error.h"
+#include "base/platform/aligned_buffer.h"
 #include "base/platform/cpu.h"
 #include "base/platform/memory.h"
 
@@ -24,26 +23,6 @@ double Seconds(FunctionRef<void()> work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Anonymous memory in huge pages where there are any; unmapped at the end.
-class Buffer {
- public:
-  explicit Buffer(uint64_t n_bytes) : n_bytes_(n_bytes) {
-    void* address =
-        mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (address == MAP_FAILED) throw Error(ErrorKind::kResource, "no memory to measure DRAM with");
-    madvise(address, n_bytes, MADV_HUGEPAGE);
-    bytes_ = static_cast<uint64_t*>(address);
-  }
-  ~Buffer() { munmap(bytes_, n_bytes_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  uint64_t* words() { return bytes_; }
-
- private:
-  uint64_t n_bytes_;
-  uint64_t* bytes_;
-};
-
 // Adds eight streams so that the sum does not wait for itself.
 uint64_t SumWords(const uint64_t* words, int64_t n) {
   uint64_t sums[8] = {};
@@ -56,18 +35,18 @@ uint64_t SumWords(const uint64_t* words, int64_t n) {
 }
 
 double MeasureDram(ThreadPool& pool, uint64_t n_bytes) {
-  Buffer buffer(n_bytes);
+  AlignedBuffer<uint64_t> buffer(n_bytes / sizeof(uint64_t), "measuring DRAM");
   const auto n_chunks = static_cast<int64_t>(n_bytes) / kChunkBytes;
   constexpr int64_t kWords = kChunkBytes / 8;
   pool.Run(n_chunks, [&](int64_t chunk, int) {
-    std::fill_n(buffer.words() + chunk * kWords, kWords, uint64_t{1});
+    std::fill_n(buffer.data() + chunk * kWords, kWords, uint64_t{1});
   });
   std::vector<uint64_t> sums(static_cast<size_t>(n_chunks));
   double best = 0;
   for (int round = 0; round < kRounds; ++round) {
     double seconds = Seconds([&] {
       pool.Run(n_chunks, [&](int64_t chunk, int) {
-        sums[static_cast<size_t>(chunk)] = SumWords(buffer.words() + chunk * kWords, kWords);
+        sums[static_cast<size_t>(chunk)] = SumWords(buffer.data() + chunk * kWords, kWords);
       });
     });
     for (uint64_t sum : sums) MOESCOPE_CHECK(sum == static_cast<uint64_t>(kWords));
