@@ -27,8 +27,9 @@ struct BenchRow {
   std::string precision;
   int64_t n_tokens = 0;
   double min = 0, median = 0, max = 0;  // tokens per second
-  std::string limit;                    // "fp32"
-  double share_of_limit = 0;            // of the median; 0 where the row has no limit
+  double gflops = 0;  // 10^9 floating-point operations actually run per second, at the median
+  std::string limit;  // "fp32"
+  double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // trace_overhead: extra time of tracing over the same sweep, median of the pairs, as a fraction.
   double overhead = 0;
   std::string checked;  // what was checked of the answer
@@ -41,8 +42,8 @@ struct BenchResult {
 
 // The machine alone.
 engine::MachineLimits BenchMachine(int n_threads);
-// The machine, then each row asked for. Throws Error(kBadInput) for an unknown name, and as Trace;
-// Error(kInternal) when an answer does not check.
+// The machine before and after the rows asked for (the larger is reported). Throws Error(kBadInput)
+// for an unknown name, and as Trace; Error(kInternal) when an answer does not check.
 BenchResult Bench(const BenchOptions& options);
 
 }  // namespace moescope::lab

@@ -197,7 +197,6 @@ class Tracer {
                                                           .n_threads = pool_.n_threads(),
                                                           .logits = options_.logits,
                                                           .writes = !options_.output.empty()});
-    flops_per_row_ = plan.flops_per_row;
     summary_.wave_rows = plan.wave_rows;
     if (options_.wave_tokens > 0) {
       summary_.wave_rows =
@@ -297,13 +296,13 @@ class Tracer {
       // against.
       sweep_->Run(wave_, std::span(probes, writer_ ? 1 : 0));
       summary_.sweep_seconds += SecondsSince(start);
+      summary_.flops += sweep_->flops();
       TakeLosses();
     }
     if (writer_) {
       writer_->CommitWave(documents_begun_, tokens_, collector_->Routes(wave_.n_rows()));
     }
     summary_.n_tokens += wave_.n_rows();
-    summary_.flops += flops_per_row_ * static_cast<double>(wave_.n_rows());
     ++summary_.n_waves;
     progress.Update(static_cast<uint64_t>(summary_.n_tokens_before + summary_.n_tokens));
     wave_.clear();
@@ -336,7 +335,6 @@ class Tracer {
   std::unique_ptr<text::Tokenizer> tokenizer_;
   int chunk_ = 0;
   uint64_t memory_bytes_ = 0;
-  double flops_per_row_ = 0;
 
   std::unique_ptr<store::RunWriter> writer_;
   std::unique_ptr<engine::Sweep> sweep_;

@@ -42,7 +42,7 @@ struct TraceSummary {
   int64_t wave_rows = 0;      // capacity of a wave
   double seconds = 0;         // of the sweep and the writing, loading excluded
   double sweep_seconds = 0;   // inside the forward pass
-  double flops = 0;           // multiply-adds counted as two, of this call
+  double flops = 0;           // that the sweep ran, multiply-adds counted as two
   uint64_t weight_bytes = 0;  // bytes of weights acquired
   std::string kernel_level;
   std::vector<DatasetSummary> datasets;  // of this call, in the order met
