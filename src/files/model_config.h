@@ -33,7 +33,7 @@ struct ModelConfig {
   int eos_id = -1;
 };
 
-// The limits of docs/limits (layers <= 1024, experts <= 4096, 1 <= K <= E, heads divisible by
+// The limits of files/limits.h (layers <= 1024, experts <= 4096, 1 <= K <= E, heads divisible by
 // kv heads, model_dim <= 65,536, vocabulary <= 2^22, context in 1..2^24, even head_dim).
 // `origin` names the file in messages. Throws Error(kBadInput) naming the key and its value.
 void CheckModelConfig(const ModelConfig& config, const std::string& origin);
