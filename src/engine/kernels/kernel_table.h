@@ -26,6 +26,8 @@ struct KernelTable {
 
   // out[r * out_stride + c] = sum_k x[r * x_stride + k] * w[c * w_stride + k]
   //   x [n_rows, k], w [n_cols, k] float32, strides in floats; any n_rows, n_cols, k >= 0.
+  // From 48 rows on vector levels repack w, once a call and in 256 KB of stack: hand over all rows
+  // there are, and a multiple of 64 columns or all of them.
   void (*multiply)(const float* x, size_t x_stride, const float* w, size_t w_stride, float* out,
                    size_t out_stride, int n_rows, int n_cols, int k) noexcept;
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/platform/cpu.h"
 #include "base/tensor/convert_rows.h"
 #include "engine/kernels/avx512/kernels.h"
 #include "engine/kernels/kernel_table.h"
@@ -53,7 +54,7 @@ class Kernels : public testing::TestWithParam<Level> {
 TEST_P(Kernels, MultiplyAgreesWithDouble) {
   for (int k : kSizes) {
     for (auto [n_rows, n_cols] :
-         std::vector<std::array<int, 2>>{{1, 1}, {4, 3}, {6, 4}, {7, 9}, {13, 30}}) {
+         std::vector<std::array<int, 2>>{{1, 1}, {4, 3}, {6, 4}, {7, 9}, {13, 30}, {50, 83}}) {
       const size_t x_stride = k + 5, w_stride = k + 1, out_stride = n_cols + 2;
       const auto x = Random(n_rows * x_stride, 1), w = Random(n_cols * w_stride, 2);
       std::vector<float> out(n_rows * out_stride, 55);
@@ -66,9 +67,13 @@ TEST_P(Kernels, MultiplyAgreesWithDouble) {
             const double product = double{x[r * x_stride + i]} * w[c * w_stride + i];
             sum += product, size += std::abs(product);
           }
-          // One chain of at most kSumBlock terms (scalar; vectors have shorter ones), two roundings
-          // a term, then the blocks.
-          const double bound = size * kUnit * (2 * std::min(k, kSumBlock) + k / kSumBlock + 1);
+          // A chain a lane, the tree over lanes, the blocks; one for the product where it is not
+          // fused, one for m u / (1 - m u). docs/numerics.md.
+          const int width = table_->width;
+          const int chain = (std::min(k, kSumBlock) + width - 1) / width;
+          const int roundings =
+              chain + std::countr_zero(static_cast<unsigned>(width)) + k / kSumBlock + 2;
+          const double bound = size * kUnit * roundings;
           EXPECT_NEAR(out[r * out_stride + c], sum, bound) << k;
         }
         EXPECT_EQ(out[r * out_stride + n_cols], 55);  // nothing beyond the row
@@ -90,6 +95,62 @@ TEST_P(Kernels, AnElementOfAProductDependsOnlyOnItsRowAndColumn) {
         EXPECT_EQ(std::bit_cast<uint32_t>(one), std::bit_cast<uint32_t>(all[r * n_cols + c]));
       }
     }
+  }
+}
+
+// Many rows go another way (weights repacked) than few; both against one element at a time.
+TEST_P(Kernels, AnElementOfAProductOfManyRowsDependsOnlyOnItsRowAndColumn) {
+  struct Shape {
+    int n_rows, n_cols, k;
+  };
+  std::vector<Shape> shapes = {{47, 64, 256}, {48, 65, 256}, {53, 81, 1024}, {49, 33, 2500}};
+  for (int k = 95; k <= 130; ++k) shapes.push_back({48 + k % 7, 8 + k % 29, k});
+  for (const auto& [n_rows, n_cols, k] : shapes) {
+    const size_t x_stride = k + 3, w_stride = k + 1, out_stride = n_cols + 2;
+    const auto x = Random(n_rows * x_stride, 15), w = Random(n_cols * w_stride, 16);
+    std::vector<float> all(n_rows * out_stride, 55);
+    table_->multiply(x.data(), x_stride, w.data(), w_stride, all.data(), out_stride, n_rows, n_cols,
+                     k);
+    for (int r = 0; r < n_rows; ++r) {
+      for (int c = 0; c < n_cols; ++c) {
+        float one;
+        table_->multiply(&x[r * x_stride], k, &w[c * w_stride], k, &one, 1, 1, 1, k);
+        ASSERT_EQ(std::bit_cast<uint32_t>(one), std::bit_cast<uint32_t>(all[r * out_stride + c]))
+            << n_rows << " x " << n_cols << " x " << k << " at " << r << ", " << c;
+      }
+      EXPECT_EQ(all[r * out_stride + n_cols], 55);  // nothing beyond the row
+    }
+  }
+}
+
+// Products that underflow leave chains of -0; a masked tail adds 0 * 0 to some of them.
+TEST_P(Kernels, TheSignOfAnUnderflowDoesNotDependOnTheNumberOfRows) {
+  const ScopedFlushToZero flush;
+  const int n_rows = 50, n_cols = 64;
+  for (int k : {100, 112, 256}) {
+    const std::vector<float> x(n_rows * k, -1e-30f), w(n_cols * k, 1e-30f);
+    std::vector<float> all(n_rows * n_cols);
+    table_->multiply(x.data(), k, w.data(), k, all.data(), n_cols, n_rows, n_cols, k);
+    float one;
+    table_->multiply(x.data(), k, w.data(), k, &one, 1, 1, 1, k);
+    for (float value : all) {
+      ASSERT_EQ(std::bit_cast<uint32_t>(one), std::bit_cast<uint32_t>(value)) << k;
+    }
+  }
+}
+
+// NaN and infinity reach exactly the elements whose row or column has them.
+TEST_P(Kernels, NonFiniteValuesStayInTheirRowOfManyRows) {
+  const int n_rows = 50, n_cols = 70, k = 200;
+  auto x = Random(n_rows * k, 17);
+  const auto w = Random(n_cols * k, 18);
+  x[7 * k + 199] = kNan;
+  x[31 * k + 3] = kInfinity;
+  std::vector<float> out(n_rows * n_cols);
+  table_->multiply(x.data(), k, w.data(), k, out.data(), n_cols, n_rows, n_cols, k);
+  for (int i = 0; i < n_rows * n_cols; ++i) {
+    EXPECT_EQ(std::isnan(out[i]), i / n_cols == 7) << i;
+    EXPECT_EQ(std::isinf(out[i]), i / n_cols == 31) << i;
   }
 }
 

@@ -7,7 +7,9 @@
 // /, Fma(a, b, c), Max(a, b), RoundToInt(a), ScaleByPowerOfTwo(a, n), Sum() and MaxLane() by a
 // fixed tree, LoadHalf(p), LoadBFloat(p), LoadBytes(p); kTileRows x kTileColumns accumulators fit
 // in registers, and StoreSums writes their sums by the same tree as Sum(); kColumnRows x
-// kColumnVectors accumulators do beside kColumnVectors vectors of weights.
+// kColumnVectors accumulators do beside kColumnVectors vectors of weights. kLaneOrder lists the
+// lanes so that adding neighbours, then neighbouring pairs, ... is that tree; Transpose4 turns four
+// rows of four.
 #pragma once
 
 #include <cmath>
@@ -19,6 +21,7 @@
 #include "base/tensor/dtype.h"
 #include "base/tensor/quant_blocks.h"
 #include "engine/kernels/kernel_table.h"
+#include "engine/kernels/vector_packed.h"
 
 namespace moescope::engine {
 namespace {
@@ -108,8 +111,15 @@ void Multiply(const float* x, size_t x_stride, const float* w, size_t w_stride, 
               size_t out_stride, int n_rows, int n_cols, int k) noexcept {
   int begin = 0;
   do {
-    MultiplyBlock(x + begin, x_stride, w + begin, w_stride, out, out_stride, n_rows, n_cols,
-                  Smaller(k - begin, kSumBlock), begin > 0);
+    const int block = Smaller(k - begin, kSumBlock);
+    int column = 0;
+    if (n_rows >= kFewestPackedRows && block >= kShortestPackedSum) {
+      column = MultiplyPacked(
+          {x + begin, x_stride, w + begin, w_stride, out, out_stride, n_rows, block, begin > 0},
+          n_cols);
+    }
+    MultiplyBlock(x + begin, x_stride, w + static_cast<size_t>(column) * w_stride + begin, w_stride,
+                  out + column, out_stride, n_rows, n_cols - column, block, begin > 0);
     begin += kSumBlock;
   } while (begin < k);
 }

@@ -104,6 +104,23 @@ __m128 SumHalves(__m256 a) {
   return _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
 }
 
+// Lanes in the order in which SumPairs and SumHalves add them.
+constexpr int kLaneOrder[Vec::kWidth] = {0, 2, 1, 3, 4, 6, 5, 7};
+
+// Element j of four rows, `stride` apart, goes to the four floats at to_j.
+void Transpose4(const float* rows, size_t stride, float* to_0, float* to_1, float* to_2,
+                float* to_3) {
+  __m128 a = _mm_loadu_ps(rows);
+  __m128 b = _mm_loadu_ps(rows + stride);
+  __m128 c = _mm_loadu_ps(rows + 2 * stride);
+  __m128 d = _mm_loadu_ps(rows + 3 * stride);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(to_0, a);
+  _mm_storeu_ps(to_1, b);
+  _mm_storeu_ps(to_2, c);
+  _mm_storeu_ps(to_3, d);
+}
+
 float Vec::Sum() const {
   __m256 zero = _mm256_setzero_ps();
   return _mm_cvtss_f32(SumHalves(SumPairs(v, zero, zero, zero)));

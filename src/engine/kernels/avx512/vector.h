@@ -96,6 +96,23 @@ __m512 SumQuarters(__m512 p, __m512 q, __m512 r, __m512 s) {
   return _mm512_add_ps(_mm512_shuffle_f32x4(pq, rs, 0x88), _mm512_shuffle_f32x4(pq, rs, 0xdd));
 }
 
+// Lanes in the order in which SumPairs and SumQuarters add them.
+constexpr int kLaneOrder[Vec::kWidth] = {0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15};
+
+// Element j of four rows, `stride` apart, goes to the four floats at to_j.
+void Transpose4(const float* rows, size_t stride, float* to_0, float* to_1, float* to_2,
+                float* to_3) {
+  __m128 a = _mm_loadu_ps(rows);
+  __m128 b = _mm_loadu_ps(rows + stride);
+  __m128 c = _mm_loadu_ps(rows + 2 * stride);
+  __m128 d = _mm_loadu_ps(rows + 3 * stride);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(to_0, a);
+  _mm_storeu_ps(to_1, b);
+  _mm_storeu_ps(to_2, c);
+  _mm_storeu_ps(to_3, d);
+}
+
 float Vec::Sum() const {
   __m512 zero = _mm512_setzero_ps();
   return _mm512_cvtss_f32(SumQuarters(SumPairs(v, zero, zero, zero), zero, zero, zero));
