@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <future>
 
 #include "base/error.h"
 #include "base/platform/durable_file.h"
@@ -299,6 +300,9 @@ PartCutter::PartCutter(const std::string& directory, const RunDescription& descr
       database_({.memory_bytes = std::max(memory_bytes, kLeastMemoryBytes), .n_threads = 1}),
       current_(std::make_unique<Forward>()) {
   database_.AddTableFunction("moescope_rows", *current_);
+  if (memory_bytes >= 4 * kLeastMemoryBytes) {
+    second_ = std::make_unique<PartCutter>(directory, description, kLeastMemoryBytes);
+  }
 }
 
 FileEntry PartCutter::WriteFile(const std::string& path, RowSource& rows) {
@@ -338,6 +342,14 @@ FileEntry PartCutter::WriteVocabulary(const std::vector<VocabularyEntry>& vocabu
   return WriteFile(kVocabularyPath, rows);
 }
 
+void PartCutter::WriteEveryOtherLayer(size_t first, int64_t index, const PartRows& rows,
+                                      std::span<FileEntry> files) {
+  for (size_t i = first; i < layers_.size(); i += 2) {
+    RouteRows routes(rows, static_cast<int>(i));
+    files[i] = WriteFile(RoutesPath(layers_[i], index), routes);
+  }
+}
+
 PartEntry PartCutter::WritePart(int64_t index, const PartRows& rows) {
   PartEntry part;
   part.first_token = rows.first_token;
@@ -348,10 +360,18 @@ PartEntry PartCutter::WritePart(int64_t index, const PartRows& rows) {
   part.files.push_back(WriteFile(DocumentsPath(index), documents));
   TokenRows tokens(rows, description_.has_losses);
   part.files.push_back(WriteFile(TokensPath(index), tokens));
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    RouteRows routes(rows, static_cast<int>(i));
-    part.files.push_back(WriteFile(RoutesPath(layers_[i], index), routes));
+  const size_t n_others = part.files.size();
+  part.files.resize(n_others + layers_.size());
+  std::span<FileEntry> files = std::span(part.files).subspan(n_others);
+  if (!second_) {
+    WriteEveryOtherLayer(0, index, rows, files);
+    WriteEveryOtherLayer(1, index, rows, files);
+    return part;
   }
+  std::future<void> odd_layers =
+      std::async(std::launch::async, [&] { second_->WriteEveryOtherLayer(1, index, rows, files); });
+  WriteEveryOtherLayer(0, index, rows, files);
+  odd_layers.get();
   return part;
 }
 

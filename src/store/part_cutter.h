@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,12 +44,18 @@ class PartCutter {
 
  private:
   FileEntry WriteFile(const std::string& path, RowSource& rows);
+  // Files of layers first, first + 2, ... into their places in `files`.
+  void WriteEveryOtherLayer(size_t first, int64_t index, const PartRows& rows,
+                            std::span<FileEntry> files);
 
   std::string directory_;
   RunDescription description_;
   std::vector<int> layers_;
   Database database_;
   std::unique_ptr<RowSource> current_;  // what the table function reads
+  // A second one beside it where memory allows: a file is written by one connection on one thread,
+  // so two files at a time are the same bytes.
+  std::unique_ptr<PartCutter> second_;
 };
 
 // A float32 rounded to 12 mantissa bits, ties to even: what margins and entropies are stored with.
