@@ -44,6 +44,7 @@ function(moescope_tests name)
   find_package(GTest REQUIRED)
   include(GoogleTest)
   add_executable(${name}_tests ${ARG_SOURCES})
+  target_compile_options(${name}_tests PRIVATE -O1)  # a fifth of the build time; nothing hot is here
   list(TRANSFORM ARG_DEPENDS PREPEND moescope_)
   target_link_libraries(${name}_tests
     PRIVATE moescope_${name} ${ARG_DEPENDS} fmt::fmt ${ARG_PRIVATE} GTest::gtest GTest::gtest_main)

@@ -41,8 +41,8 @@ struct ActivationBatch {
 struct ExpertBatch {
   int layer = 0;
   int expert = 0;
-  std::span<const int64_t> row;    // [n] rows of the wave
-  std::span<const int16_t> slot;   // [n] which choice of that row
+  std::span<const int64_t> row;       // [n] rows of the wave
+  std::span<const int16_t> slot;      // [n] which choice of that row
   std::span<const RowInfo> all_rows;  // of the whole wave, indexed by `row`
   int dim = 0;
   std::span<float> values;  // [n, dim]
@@ -50,12 +50,12 @@ struct ExpertBatch {
 
 // Sites of the forward pass, as bits.
 enum Site : uint32_t {
-  kSiteRouterLogits = 1u << 0,            // before the choice
-  kSiteDecision = 1u << 1,                // after it
+  kSiteRouterLogits = 1u << 0,  // before the choice
+  kSiteDecision = 1u << 1,      // after it
   kSiteExpertInput = 1u << 2,
-  kSiteExpertOutput = 1u << 3,            // before its routing weight
+  kSiteExpertOutput = 1u << 3,  // before its routing weight
   kSiteResidualAfterAttention = 1u << 4,
-  kSiteResidualAfterMoe = 1u << 5,        // layer -1: the embedding output
+  kSiteResidualAfterMoe = 1u << 5,  // layer -1: the embedding output
 };
 
 // A probe declares its sites once; undeclared sites cost nothing. Calls come from worker threads,
@@ -65,7 +65,7 @@ enum Site : uint32_t {
 class Probe {
  public:
   virtual ~Probe() = default;
-  virtual uint32_t sites() const = 0;   // where it observes
+  virtual uint32_t sites() const = 0;           // where it observes
   virtual uint32_t edits() const { return 0; }  // subset of sites() whose spans it may change
   virtual void OnRouterLogits(const DecisionBatch&) {}
   virtual void OnDecision(const DecisionBatch&) {}

@@ -32,10 +32,15 @@ struct GoldenSet {
   size_t n_cases;
 };
 
+// The test's name would hold an address, another one each time.
+void PrintTo(const GoldenSet& set, std::ostream* out) {
+  *out << set.folder;
+}
+
 class SentencePieceGolden : public testing::TestWithParam<GoldenSet> {
  protected:
   void SetUp() override {
-    if (Fixtures().empty()) GTEST_SKIP();
+    if (Fixtures().empty()) GTEST_SKIP() << "skipped: no fixtures";
     folder_ = Fixtures() + "/models/tokenizers/" + GetParam().folder;
     tokenizer_ = OpenTokenizer(folder_ + "/tokenizer.model");
   }
@@ -70,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, SentencePieceGolden,
                          testing::Values(GoldenSet{"sp-4096", 3001}, GoldenSet{"sp-512", 647}));
 
 TEST(SequencesGolden, OfTheCorpusHaveTheCountsOfTheDemoModelsGolden) {
-  if (Fixtures().empty()) GTEST_SKIP();
+  if (Fixtures().empty()) GTEST_SKIP() << "skipped: no fixtures";
   std::ifstream file(Fixtures() + "/models/demo-mixtral/golden.json");
   const auto golden = nlohmann::json::parse(file);
   const auto tokenizer = OpenTokenizer(Fixtures() + "/models/demo-mixtral/tokenizer.model");

@@ -102,7 +102,9 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : state_->threads) thread.join();
 }
 
-int ThreadPool::n_threads() const { return state_->n_threads; }
+int ThreadPool::n_threads() const {
+  return state_->n_threads;
+}
 
 void ThreadPool::Run(int64_t n_tasks, FunctionRef<void(int64_t, int)> fn) {
   if (n_tasks <= 0) return;

@@ -30,7 +30,9 @@ AlignedBytes::AlignedBytes(uint64_t n_bytes, const char* purpose) : size_(n_byte
   if (alignment == kHugePage) madvise(data_, rounded, MADV_HUGEPAGE);
 }
 
-AlignedBytes::~AlignedBytes() { std::free(data_); }
+AlignedBytes::~AlignedBytes() {
+  std::free(data_);
+}
 
 AlignedBytes::AlignedBytes(AlignedBytes&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

@@ -28,7 +28,9 @@ CpuFeatures Detect() {
   return features;
 }
 #else
-CpuFeatures Detect() { return {}; }
+CpuFeatures Detect() {
+  return {};
+}
 #endif
 
 // Cores granted by a cgroup v2 quota ("max 100000" or "200000 100000"), or a large number.
@@ -63,8 +65,12 @@ int AvailableCores() {
 }
 
 #if defined(__x86_64__)
-ScopedFlushToZero::ScopedFlushToZero() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | kFlushBits); }
-ScopedFlushToZero::~ScopedFlushToZero() { _mm_setcsr(saved_); }
+ScopedFlushToZero::ScopedFlushToZero() : saved_(_mm_getcsr()) {
+  _mm_setcsr(saved_ | kFlushBits);
+}
+ScopedFlushToZero::~ScopedFlushToZero() {
+  _mm_setcsr(saved_);
+}
 #else
 ScopedFlushToZero::ScopedFlushToZero() : saved_(0) {}
 ScopedFlushToZero::~ScopedFlushToZero() = default;

@@ -9,7 +9,8 @@ struct CpuFeatures {
   bool avx2_fma = false;  // AVX2, FMA and F16C, enabled by the operating system
   bool avx512 = false;    // AVX-512 F, BW, DQ, VL
   bool avx512_vnni = false;
-  bool amx_bf16 = false;  // AMX-TILE, AMX-BF16 and AMX-INT8 present (permission is asked for at use)
+  bool amx_bf16 =
+      false;  // AMX-TILE, AMX-BF16 and AMX-INT8 present (permission is asked for at use)
 };
 
 // Read once, at the first call. Thread-safe.

@@ -49,8 +49,8 @@ class Descriptor {
 [[noreturn]] void ThrowPastEnd(const std::string& path, uint64_t offset, size_t wanted,
                                uint64_t size) {
   throw Error(ErrorKind::kCorrupt,
-              fmt::format("cannot read: {}@{}: expected {} bytes, the file ends at {}", path, offset,
-                          wanted, size));
+              fmt::format("cannot read: {}@{}: expected {} bytes, the file ends at {}", path,
+                          offset, wanted, size));
 }
 
 class PosixFile : public RandomAccessFile {
@@ -105,7 +105,8 @@ MappingSlot g_mappings[kMaxNamedMappings];
 std::mutex g_mappings_mutex;
 
 void WriteToStderr(const char* text) {
-  [[maybe_unused]] ssize_t ignored = write(STDERR_FILENO, text, std::char_traits<char>::length(text));
+  [[maybe_unused]] ssize_t ignored =
+      write(STDERR_FILENO, text, std::char_traits<char>::length(text));
 }
 
 void OnBusError(int, siginfo_t* info, void*) {
@@ -118,7 +119,8 @@ void OnBusError(int, siginfo_t* info, void*) {
       WriteToStderr(slot.path.load());
     }
   }
-  WriteToStderr(": was it truncated or replaced while in use? What was committed before stays valid.\n");
+  WriteToStderr(
+      ": was it truncated or replaced while in use? What was committed before stays valid.\n");
   _exit(ExitCode(ErrorKind::kIo));
 }
 
@@ -160,8 +162,9 @@ std::shared_ptr<RandomAccessFile> MakeMemoryFile(const std::string& path, ByteSp
 std::string ReadWholeFile(const std::string& path, uint64_t limit_bytes) {
   PosixFile file(path);
   if (file.size() > limit_bytes) {
-    throw Error(ErrorKind::kBadInput, fmt::format("cannot read: {}: expected at most {} bytes, found {}",
-                                                  path, limit_bytes, file.size()));
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("cannot read: {}: expected at most {} bytes, found {}", path,
+                            limit_bytes, file.size()));
   }
   std::string text(file.size(), '\0');
   file.Read(0, std::as_writable_bytes(std::span(text)));

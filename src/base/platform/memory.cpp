@@ -31,13 +31,12 @@ uint64_t CgroupBytes(const char* path, uint64_t otherwise) {
 }  // namespace
 
 uint64_t TotalMemoryBytes() {
-  return std::min(MeminfoBytes("MemTotal"), CgroupBytes("/sys/fs/cgroup/memory.max",
-                                                        std::numeric_limits<uint64_t>::max()));
+  return std::min(MeminfoBytes("MemTotal"),
+                  CgroupBytes("/sys/fs/cgroup/memory.max", std::numeric_limits<uint64_t>::max()));
 }
 
 uint64_t AvailableMemoryBytes() {
-  uint64_t limit =
-      CgroupBytes("/sys/fs/cgroup/memory.max", std::numeric_limits<uint64_t>::max());
+  uint64_t limit = CgroupBytes("/sys/fs/cgroup/memory.max", std::numeric_limits<uint64_t>::max());
   uint64_t used = CgroupBytes("/sys/fs/cgroup/memory.current", 0);
   uint64_t remainder = limit > used ? limit - used : 0;
   return std::min(MeminfoBytes("MemAvailable"), remainder);

@@ -15,7 +15,9 @@ constexpr DTypeInfo kDTypes[] = {
 
 }  // namespace
 
-const DTypeInfo& Info(DType dtype) { return kDTypes[static_cast<int>(dtype)]; }
+const DTypeInfo& Info(DType dtype) {
+  return kDTypes[static_cast<int>(dtype)];
+}
 
 std::optional<uint64_t> RowBytes(DType dtype, uint64_t n) {
   const DTypeInfo& info = Info(dtype);

@@ -17,13 +17,17 @@ struct DTypeInfo {
   int block_bytes;
 };
 const DTypeInfo& Info(DType dtype);
-inline std::string_view Name(DType dtype) { return Info(dtype).name; }
+inline std::string_view Name(DType dtype) {
+  return Info(dtype).name;
+}
 
 // Bytes of `n` consecutive elements of a row; nullopt when n is not a multiple of the block or the
 // product overflows.
 std::optional<uint64_t> RowBytes(DType dtype, uint64_t n);
 
-inline float BF16ToF32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+inline float BF16ToF32(uint16_t bits) {
+  return std::bit_cast<float>(uint32_t{bits} << 16);
+}
 // IEEE 754 binary16, subnormals included.
 float F16ToF32(uint16_t bits);
 // Round to nearest, ties to even; NaN stays NaN.

@@ -36,10 +36,10 @@ TEST(DType, HalvesHaveTheValuesOfIeee754) {
 }
 
 TEST(DType, RoundsTiesToEven) {
-  EXPECT_EQ(F32ToF16(1.0f + 0x1p-11f), 0x3c00);            // halfway, down to even
-  EXPECT_EQ(F32ToF16(1.0f + 3 * 0x1p-11f), 0x3c02);        // halfway, up to even
-  EXPECT_EQ(F32ToF16(65520.0f), 0x7c00);                   // rounds to infinity
-  EXPECT_EQ(F32ToF16(0x1p-25f), 0x0000);                   // half of the smallest, to even
+  EXPECT_EQ(F32ToF16(1.0f + 0x1p-11f), 0x3c00);      // halfway, down to even
+  EXPECT_EQ(F32ToF16(1.0f + 3 * 0x1p-11f), 0x3c02);  // halfway, up to even
+  EXPECT_EQ(F32ToF16(65520.0f), 0x7c00);             // rounds to infinity
+  EXPECT_EQ(F32ToF16(0x1p-25f), 0x0000);             // half of the smallest, to even
   EXPECT_EQ(F32ToF16(std::nextafter(0x1p-25f, 1.0f)), 0x0001);
   EXPECT_EQ(F32ToBF16(1.0f + 0x1p-8f), 0x3f80);
   EXPECT_EQ(F32ToBF16(1.0f + 3 * 0x1p-8f), 0x3f82);
@@ -53,7 +53,8 @@ TEST(DType, Q8_0KeepsEveryValueWithinHalfAStep) {
   QuantiseRow(DType::kQ8_0, values, row.data());
   DequantiseRow(DType::kQ8_0, row.data(), back);
   // Half a step of 3/127, plus the rounding of the scale to binary16 (2^-11 relative).
-  for (size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(back[i], values[i], 3.0 / 254 + 3 * 0x1p-11);
+  for (size_t i = 0; i < values.size(); ++i)
+    EXPECT_NEAR(back[i], values[i], 3.0 / 254 + 3 * 0x1p-11);
 }
 
 TEST(DType, RowBytesRefusesPartialBlocksAndOverflow) {
