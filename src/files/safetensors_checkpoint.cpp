@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "files/checkpoint_builder.h"
+#include "files/folder_vocabulary.h"
 #include "files/json_events.h"
 #include "files/limits.h"
 #include "files/safetensors.h"
@@ -17,7 +18,6 @@ namespace moescope::files {
 namespace {
 
 constexpr const char* kConfigName = "config.json";
-constexpr const char* kTokenizerName = "tokenizer.model";
 constexpr const char* kWeightsName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
@@ -145,25 +145,6 @@ void AddShards(const Folder& folder, CheckpointBuilder& builder) {
                   folder.PathOf(kIndexName), weights.size() - n_found, weights.size()));
 }
 
-void AddTokenizer(const Folder& folder, CheckpointBuilder& builder) {
-  if (!folder.Has(kTokenizerName)) {
-    builder.SetTokenizerNote(
-        folder.Has("tokenizer.json")
-            ? fmt::format("{} has no tokenizer.model; tokenizer.json is not read yet",
-                          folder.path())
-            : fmt::format("{} has no tokenizer.model", folder.path()));
-    return;
-  }
-  try {
-    builder.SetVocabulary(std::make_shared<const Vocabulary>(ParseSentencePieceModel(
-        folder.ReadText(kTokenizerName, kMaxTokenizerModelBytes), folder.PathOf(kTokenizerName))));
-  } catch (const Error& error) {
-    // A model can be looked at, and run on token ids, with a tokenizer of another kind.
-    if (error.kind() != ErrorKind::kUnsupported) throw;
-    builder.SetTokenizerNote(error.what());
-  }
-}
-
 // Weights under names we do not open by ourselves: say so rather than "no weights".
 void RefuseOtherWeights(const Folder& folder) {
   for (const std::string& name : folder.names()) {
@@ -213,7 +194,7 @@ Checkpoint OpenSafetensorsCheckpoint(const Folder& folder, const std::string& na
   } else if (name.empty()) {
     RefuseOtherWeights(folder);
   }
-  AddTokenizer(folder, builder);
+  AddFolderVocabulary(folder, builder);
   return builder.Finish();
 }
 
