@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 
 #include "base/error.h"
 #include "files/gguf_checkpoint.h"
@@ -10,8 +11,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moescope;
   try {
+    const std::string bytes(reinterpret_cast<const char*>(data), size);
     files::Checkpoint checkpoint = files::OpenGgufCheckpoint(
-        MakeMemoryFile("fuzz.gguf", {reinterpret_cast<const std::byte*>(data), size}));
+        *files::MakeMemoryFolder("fuzz", {{"fuzz.gguf", bytes}}), "fuzz.gguf");
     for (const auto& [id, location] : checkpoint.tensors()) {
       if (location.offset > size || location.n_bytes > size - location.offset) std::abort();
     }

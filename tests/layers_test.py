@@ -20,7 +20,7 @@ for line in (root / "LAYERS").read_text().splitlines():
 # Header (a regular expression on the name between the brackets) and where it may stand.
 kernel_isa = r"engine/kernels/\w+/"
 places = [
-    (r"nlohmann/|CLI/|spdlog/|fmt/", r".*\.cpp$", "JSON, CLI, log and format headers: only in .cpp"),
+    (r"nlohmann/json.hpp|CLI/|spdlog/|fmt/", r".*\.cpp$", "JSON, CLI, log and format headers: only in .cpp"),
     (r"duckdb\.h(pp)?$", r"store/.*\.cpp$", "DuckDB: only in store/*.cpp"),
     (r"\w*intrin\.h$|arm_neon\.h$|simde/", kernel_isa + r"|base/platform/|.*_test\.cpp$",
      "intrinsics: only in engine/kernels/<isa>/"),

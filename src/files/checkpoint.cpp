@@ -4,7 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
+#include <cstring>
 #include <filesystem>
 
 #include "base/error.h"
@@ -32,21 +32,17 @@ bool LooksLikePickle(const RandomAccessFile& file) {
 
 Checkpoint OpenNamedFile(const Folder& folder, const std::string& name) {
   if (name == "model.safetensors.index.json") return OpenSafetensorsCheckpoint(folder, "");
-  if (name == "config.json") return OpenSafetensorsCheckpoint(folder, name);
+  if (name == "config.json" || name == "params.json") {
+    return OpenSafetensorsCheckpoint(folder, name);
+  }
   std::shared_ptr<const RandomAccessFile> file = folder.Open(name);
   if (std::string_view(name).ends_with(".safetensors")) {
     return OpenSafetensorsCheckpoint(folder, name);
   }
   if (StartsWith(*file, kGgufMagic) || std::string_view(name).ends_with(".gguf")) {
-    return OpenGgufCheckpoint(std::move(file));
+    return OpenGgufCheckpoint(folder, name);
   }
-  if (LooksLikePickle(*file)) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("cannot open checkpoint: {}: pickles can run any program and are not "
-                            "read; convert the model to safetensors (save_pretrained with "
-                            "safe_serialization=True)",
-                            file->path()));
-  }
+  if (LooksLikePickle(*file)) ThrowPickle(file->path());
   throw Error(
       ErrorKind::kUnsupported,
       fmt::format("cannot open checkpoint: {}: expected a GGUF file, a .safetensors file, or "
@@ -54,11 +50,13 @@ Checkpoint OpenNamedFile(const Folder& folder, const std::string& name) {
                   file->path()));
 }
 
-// A folder without config.json may still hold a model: one GGUF file.
+// A folder without config.json may still hold a model: one GGUF file, or one split into parts.
 Checkpoint OpenWholeFolder(const Folder& folder) {
   std::vector<std::string> found;
   for (const std::string& name : folder.names()) {
-    if (std::string_view(name).ends_with(".gguf")) found.push_back(name);
+    if (!std::string_view(name).ends_with(".gguf")) continue;
+    std::optional<SplitName> split = ParseSplitName(name);
+    if (!split || split->number == 1) found.push_back(name);
   }
   if (folder.Has("config.json") || found.empty()) return OpenSafetensorsCheckpoint(folder, "");
   if (found.size() == 1) return OpenNamedFile(folder, found[0]);
@@ -107,25 +105,38 @@ class Hasher {
   XXH3_state_t* state_;
 };
 
+// What a Mixtral never has, so that identities of old stay as they are.
+std::string CanonicalExtras(const ModelConfig& c) {
+  const RopeScaling& rope = c.rope_scaling;
+  std::string extras;
+  auto add = [&extras](const char* name, auto value, auto usual) {
+    if (value != usual) extras += fmt::format(" {} {}", name, value);
+  };
+  add("normalise", c.normalise_routing_weights, true);
+  add("norm", static_cast<int>(c.norm), 0);
+  add("positions", static_cast<int>(c.positions), 0);
+  add("window", c.sliding_window, 0);
+  add("query_key_norm", static_cast<int>(c.query_key_norm), 0);
+  add("feed_forward", static_cast<int>(c.feed_forward), 0);
+  if (rope.kind != RopeScaling::Kind::kNone) {
+    extras +=
+        fmt::format(" rope {} {} {} {} {} {} {} {} {}", static_cast<int>(rope.kind), rope.factor,
+                    rope.original_context, rope.low_frequency_factor, rope.high_frequency_factor,
+                    rope.beta_fast, rope.beta_slow, rope.truncate, rope.attention_factor);
+  }
+  return extras;
+}
+
 // The configuration in one line; doubles in the shortest form that reads back the same.
 std::string Canonical(const ModelConfig& c) {
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", c.architecture,
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}{}", c.architecture,
                      c.model_dim, c.n_layers, c.n_heads, c.n_kv_heads, c.head_dim, c.ffn_dim,
-                     c.vocab_size, c.context, c.n_experts, c.experts_per_token, c.rms_eps,
+                     c.vocab_size, c.context, c.n_experts, c.experts_per_token, c.norm_eps,
                      c.rope_theta, static_cast<int>(c.rope_layout), c.tied_embeddings, c.bos_id,
-                     c.eos_id);
+                     c.eos_id, CanonicalExtras(c));
 }
 
 }  // namespace
-
-std::string_view Name(TensorKind kind) {
-  constexpr std::array<std::string_view, 13> kNames = {
-      "token embedding",  "attention norm",   "attention query",  "attention key",
-      "attention value",  "attention output", "MoE norm",         "router",
-      "expert gate_proj", "expert up_proj",   "expert down_proj", "final norm",
-      "output head"};
-  return kNames[static_cast<size_t>(kind)];
-}
 
 Checkpoint Checkpoint::Open(const std::string& path) {
   std::error_code ignored;
@@ -145,6 +156,28 @@ const TensorLocation& Checkpoint::tensor(TensorId id) const {
   auto at = tensors_.find(id);
   MOESCOPE_CHECK(at != tensors_.end());
   return at->second;
+}
+
+void Checkpoint::ReadRows(const TensorLocation& location, int64_t first, int64_t n,
+                          std::span<std::byte> out) const {
+  const RandomAccessFile& file = this->file(location.file);
+  const uint64_t row_bytes = location.row_bytes();
+  if (location.column_stride == 0) {
+    file.Read(location.offset + static_cast<uint64_t>(first) * row_bytes, out);
+    return;
+  }
+  // One column of the rows wanted is one stretch of the file.
+  const auto n_columns = static_cast<uint64_t>(location.shape.back());
+  const uint64_t element = row_bytes / n_columns;
+  std::vector<std::byte> column(static_cast<uint64_t>(n) * element);
+  for (uint64_t c = 0; c < n_columns; ++c) {
+    file.Read(location.offset + c * location.column_stride + static_cast<uint64_t>(first) * element,
+              column);
+    for (uint64_t row = 0; row < static_cast<uint64_t>(n); ++row) {
+      std::memcpy(out.data() + row * row_bytes + c * element, column.data() + row * element,
+                  element);
+    }
+  }
 }
 
 std::string Checkpoint::Identity() const {

@@ -2,7 +2,6 @@
 // bytes lie. Nothing is loaded; the readers below it have checked every offset and size.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,38 +13,12 @@
 #include "base/tensor/dtype.h"
 #include "files/folder.h"
 #include "files/model_config.h"
+#include "files/tensor_kind.h"
 #include "files/vocabulary.h"
 
 namespace moescope::files {
 
-enum class TensorKind : uint8_t {
-  kTokenEmbedding,   // [vocab_size, model_dim]
-  kAttentionNorm,    // [model_dim]
-  kQuery,            // [n_heads * head_dim, model_dim]
-  kKey,              // [n_kv_heads * head_dim, model_dim]
-  kValue,            // [n_kv_heads * head_dim, model_dim]
-  kAttentionOutput,  // [model_dim, n_heads * head_dim]
-  kMoeNorm,          // [model_dim]
-  kRouter,           // [n_experts, model_dim]
-  kGateProj,         // [ffn_dim, model_dim], one expert
-  kUpProj,           // [ffn_dim, model_dim], one expert
-  kDownProj,         // [model_dim, ffn_dim], one expert
-  kFinalNorm,        // [model_dim]
-  kOutputHead,       // [vocab_size, model_dim]
-};
-// "expert gate_proj", "router", ... for people.
-std::string_view Name(TensorKind kind);
-// The shape the configuration calls for; of an expert's tensor, one expert's.
-std::vector<int64_t> ShapeOf(TensorKind kind, const ModelConfig& config);
-
-struct TensorId {
-  TensorKind kind;
-  int layer = -1;   // -1 outside layers
-  int expert = -1;  // -1 outside experts
-  auto operator<=>(const TensorId&) const = default;
-};
-
-// One tensor, or one expert's slice of a merged tensor. Shapes are row-major, outermost first.
+// One tensor, or a slice of a merged or fused one. Shapes are row-major, outermost first.
 struct TensorLocation {
   TensorId id;
   std::string name;  // as in the file; a slice has the merged tensor's name
@@ -54,12 +27,18 @@ struct TensorLocation {
   int file = 0;         // index into Checkpoint::files()
   uint64_t offset = 0;  // from the start of that file; any alignment
   uint64_t n_bytes = 0;
+  // Not 0: stored as [in, out], each column of ours this many bytes after the one before it; then
+  // only Checkpoint::ReadRows gives rows.
+  uint64_t column_stride = 0;
+
+  int64_t n_rows() const { return shape.size() == 1 ? 1 : shape[0]; }
+  uint64_t row_bytes() const { return n_bytes / static_cast<uint64_t>(n_rows()); }
 };
 
 class Checkpoint {
  public:
-  // `path`: a GGUF file, a safetensors file with config.json beside it, a config.json, or a folder
-  // with config.json (and optionally weights), also as the Hugging Face cache keeps it.
+  // `path`: a GGUF file (of a split model any part), a safetensors file with config.json or
+  // params.json beside it, a config.json, or a folder with one of these (and optionally weights).
   // Requires nothing of the content: every limit is checked here, and that the tensors the
   // configuration calls for are all present with the right shapes.
   // Throws Error: kNotFound, kCorrupt, kBadInput, kUnsupported (pickles and unknown architectures,
@@ -70,7 +49,7 @@ class Checkpoint {
 
   const ModelConfig& config() const { return config_; }
   const std::string& path() const { return path_; }
-  // "safetensors" or "gguf".
+  // "safetensors", "consolidated safetensors" or "gguf".
   const std::string& format() const { return format_; }
   std::span<const std::string> files() const { return files_; }
   // True when weights are there; a folder with only config.json can be inspected but not run.
@@ -78,6 +57,11 @@ class Checkpoint {
   const std::map<TensorId, TensorLocation>& tensors() const { return tensors_; }
   // Throws Error(kInternal) if absent: Open has checked that all that are needed exist.
   const TensorLocation& tensor(TensorId id) const;
+
+  // Rows [first, first + n) of a tensor as stored, each of row_bytes(), however they lie in the
+  // file. Requires: out.size() == n * row_bytes(). Throws Error(kIo).
+  void ReadRows(const TensorLocation& location, int64_t first, int64_t n,
+                std::span<std::byte> out) const;
 
   // The open file, for reading tensors from: the bytes that were checked, even if the path has
   // been replaced since.

@@ -22,7 +22,9 @@ struct StoredTensor {
 
 class CheckpointBuilder {
  public:
-  CheckpointBuilder(std::string path, std::string format, const ModelConfig& config, Layout layout);
+  // `names` must outlive the builder.
+  CheckpointBuilder(std::string path, std::string format, const ModelConfig& config,
+                    const NameScheme& names);
 
   // Returns the file's index. header_bytes: where the tensors begin, for the identity.
   int AddFile(std::shared_ptr<const RandomAccessFile> file, uint64_t header_bytes);
@@ -41,10 +43,12 @@ class CheckpointBuilder {
 
  private:
   void Insert(TensorLocation location);
+  void InsertExperts(TensorLocation location, Slicing slicing);
+  void InsertQkv(TensorLocation location, bool transposed);
   void CheckComplete() const;
 
   Checkpoint checkpoint_;
-  Layout layout_;
+  const NameScheme& names_;
 };
 
 }  // namespace moescope::files

@@ -5,7 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "files/json_events.h"
+#include "files/config_object.h"
+#include "files/family.h"
 #include "files/limits.h"
 #include "files/model_config.h"
 
@@ -14,189 +15,189 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kKnownArchitectures = "mixtral (MixtralForCausalLM)";
-
-// Typed access to one object of the file; messages name file and key.
-class ConfigObject {
- public:
-  ConfigObject(const json& object, const std::string& path) : object_(object), path_(path) {}
-
-  // Null counts as absent: transformers writes null for "the default".
-  const json* Find(const char* key) const {
-    auto at = object_.find(key);
-    return at == object_.end() || at->is_null() ? nullptr : &*at;
-  }
-  int Integer(const char* key, int64_t low, int64_t high) const {
-    const json* value = Find(key);
-    if (value == nullptr)
-      Refuse(key, fmt::format("an integer from {} to {}", low, high), "nothing");
-    return Checked(key, *value, low, high);
-  }
-  int IntegerOr(const char* key, int64_t low, int64_t high, int fallback) const {
-    const json* value = Find(key);
-    return value == nullptr ? fallback : Checked(key, *value, low, high);
-  }
-  double Number(const char* key) const {
-    const json* value = Find(key);
-    if (value == nullptr || !value->is_number()) Refuse(key, "a number", Found(value));
-    return value->get<double>();
-  }
-  bool BooleanOr(const char* key, bool fallback) const {
-    const json* value = Find(key);
-    if (value == nullptr) return fallback;
-    if (!value->is_boolean()) Refuse(key, "true or false", Found(value));
-    return value->get<bool>();
-  }
-  std::string TextOr(const char* key, const std::string& fallback) const {
-    const json* value = Find(key);
-    if (value == nullptr) return fallback;
-    if (!value->is_string()) Refuse(key, "a string", Found(value));
-    return value->get<std::string>();
-  }
-  // Token ids may be a list (several end-of-text tokens): the first counts.
-  int TokenIdOr(const char* key, int fallback) const {
-    const json* value = Find(key);
-    if (value != nullptr && value->is_array()) {
-      if (value->empty()) Refuse(key, "a token id", "an empty list");
-      value = &value->front();
-    }
-    return value == nullptr ? fallback : Checked(key, *value, 0, kMaxVocabSize - 1);
-  }
-  [[noreturn]] void Refuse(const std::string& key, const std::string& expected,
-                           const std::string& found) const {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("cannot use configuration: {}: {}: expected {}, found {}", path_, key,
-                            expected, found));
-  }
-  [[noreturn]] void Unsupported(const std::string& key, const std::string& supported,
-                                const std::string& found) const {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("cannot run this model: {}: {}: supported is {}, found {}", path_, key,
-                            supported, found));
-  }
-  static std::string Found(const json* value) {
-    if (value == nullptr) return "nothing";
-    // What is shown comes from the file, so it is kept short and escaped.
-    if (value->is_structured()) return value->type_name();
-    return value->dump(-1, ' ', true).substr(0, 60);
-  }
-
- private:
-  int Checked(const char* key, const json& value, int64_t low, int64_t high) const {
-    bool integer = value.is_number_integer() &&
-                   !(value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX});
-    if (!integer || value.get<int64_t>() < low || value.get<int64_t>() > high) {
-      Refuse(key, fmt::format("an integer from {} to {}", low, high), Found(&value));
-    }
-    return static_cast<int>(value.get<int64_t>());
-  }
-  const json& object_;
-  const std::string& path_;
-};
-
-[[noreturn]] void ThrowUnknownArchitecture(const std::string& path, const std::string& name) {
+[[noreturn]] void ThrowUnknownArchitecture(const std::string& path, const json& name) {
   throw Error(ErrorKind::kUnsupported,
               fmt::format("cannot run this model: {}: unknown architecture {}; known: {}", path,
-                          name, kKnownArchitectures));
+                          ConfigObject::Found(&name), KnownFamilies()));
 }
 
-void CheckArchitecture(const ConfigObject& config, const std::string& path) {
+// By model_type, by the class, or by both if they agree.
+const Family& FindFamily(const ConfigObject& config, const std::string& path) {
   const json* type = config.Find("model_type");
   const json* classes = config.Find("architectures");
   if (type == nullptr && classes == nullptr) {
-    config.Refuse("model_type", fmt::format("an architecture such as {}", kKnownArchitectures),
-                  "nothing");
+    config.Refuse("model_type", fmt::format("one of {}", KnownFamilies()), "nothing");
   }
-  if (type != nullptr && *type != "mixtral") {
-    ThrowUnknownArchitecture(path, ConfigObject::Found(type));
+  const Family* family = nullptr;
+  if (type != nullptr) {
+    family = type->is_string() ? FindFamilyByModelType(type->get<std::string>()) : nullptr;
+    if (family == nullptr) ThrowUnknownArchitecture(path, *type);
   }
-  if (classes == nullptr) return;
+  if (classes == nullptr) return *family;
   if (!classes->is_array() || classes->size() != 1) {
     config.Refuse("architectures", "a list of one class name", ConfigObject::Found(classes));
   }
-  if (classes->front() != "MixtralForCausalLM") {
-    ThrowUnknownArchitecture(path, ConfigObject::Found(&classes->front()));
+  const json& name = classes->front();
+  const Family* by_class = name.is_string() ? FindFamilyByClass(name.get<std::string>()) : nullptr;
+  if (by_class == nullptr || (family != nullptr && by_class != family)) {
+    ThrowUnknownArchitecture(path, name);
   }
+  return *by_class;
 }
 
-// Old files have rope_theta and rope_scaling beside the rest, new ones inside rope_parameters.
-double ReadRope(const ConfigObject& config, const std::string& path) {
-  if (const json* scaling = config.Find("rope_scaling"); scaling != nullptr) {
-    config.Unsupported("rope_scaling", "none", ConfigObject::Found(scaling));
+// Yarn's cosines and sines grow with the logarithm of the stretch, unless the file says how much.
+double YarnAttentionFactor(const ConfigObject& rope, double factor) {
+  if (rope.Find("attention_factor") != nullptr) return rope.Number("attention_factor");
+  auto mscale = [factor](double scale) {
+    return factor <= 1 ? 1.0 : 0.1 * scale * std::log(factor) + 1;
+  };
+  if (rope.Find("mscale") != nullptr && rope.Find("mscale_all_dim") != nullptr) {
+    return mscale(rope.Number("mscale")) / mscale(rope.Number("mscale_all_dim"));
   }
-  const json* parameters = config.Find("rope_parameters");
-  if (parameters == nullptr) return config.Number("rope_theta");
+  return mscale(1);
+}
+
+RopeScaling ReadScaling(const ConfigObject& rope, int context) {
+  RopeScaling scaling;
+  std::string type = rope.TextOr("rope_type", rope.TextOr("type", "default"));
+  if (type == "default") {
+    if (rope.NumberOr("factor", 1) != 1) rope.Refuse("rope_type", "the kind of scaling", "nothing");
+    return scaling;
+  }
+  scaling.factor = rope.Number("factor");
+  scaling.original_context = rope.Find("original_max_position_embeddings") == nullptr
+                                 ? context
+                                 : rope.Number("original_max_position_embeddings");
+  if (type == "linear") {
+    scaling.kind = RopeScaling::Kind::kLinear;
+  } else if (type == "llama3") {
+    scaling.kind = RopeScaling::Kind::kLlama3;
+    scaling.low_frequency_factor = rope.Number("low_freq_factor");
+    scaling.high_frequency_factor = rope.Number("high_freq_factor");
+  } else if (type == "yarn") {
+    scaling.kind = RopeScaling::Kind::kYarn;
+    scaling.beta_fast = rope.NumberOr("beta_fast", 32);
+    scaling.beta_slow = rope.NumberOr("beta_slow", 1);
+    scaling.truncate = rope.BooleanOr("truncate", true);
+    scaling.attention_factor = YarnAttentionFactor(rope, scaling.factor);
+  } else {
+    rope.Unsupported("rope_type", "default, linear, llama3 or yarn", type.substr(0, 60));
+  }
+  return scaling;
+}
+
+// Old files have rope_theta and rope_scaling beside the rest, new ones all in rope_parameters.
+void ReadRope(const ConfigObject& object, const std::string& path, ModelConfig& config) {
+  auto theta_of = [&](const ConfigObject& from) {
+    bool silent = from.Find("rope_theta") == nullptr && config.rope_theta > 0;
+    return silent ? config.rope_theta : from.Number("rope_theta");
+  };
+  const char* nested =
+      object.Find("rope_parameters") != nullptr ? "rope_parameters" : "rope_scaling";
+  const json* parameters = object.Find(nested);
+  if (parameters == nullptr) {
+    config.rope_theta = theta_of(object);
+    return;
+  }
   if (!parameters->is_object()) {
-    config.Refuse("rope_parameters", "an object", ConfigObject::Found(parameters));
+    object.Refuse(nested, "an object", ConfigObject::Found(parameters));
+  }
+  if (object.Find("rope_parameters") != nullptr && object.Find("rope_scaling") != nullptr) {
+    object.Refuse("rope_scaling", "nothing beside rope_parameters", "an object");
   }
   ConfigObject rope(*parameters, path);
-  std::string type = rope.TextOr("rope_type", "default");
-  if (type != "default") rope.Unsupported("rope_parameters.rope_type", "default", type);
-  double theta = rope.Number("rope_theta");
-  if (config.Find("rope_theta") != nullptr && config.Number("rope_theta") != theta) {
-    config.Refuse("rope_theta", "the value in rope_parameters",
-                  fmt::format("{}", config.Number("rope_theta")));
+  const bool in_parameters = std::string_view(nested) == "rope_parameters";
+  config.rope_theta = theta_of(in_parameters ? rope : object);
+  if (in_parameters && object.Find("rope_theta") != nullptr &&
+      object.Number("rope_theta") != config.rope_theta) {
+    object.Refuse("rope_theta", "the value in rope_parameters",
+                  fmt::format("{}", object.Number("rope_theta")));
   }
-  return theta;
+  if (rope.NumberOr("partial_rotary_factor", 1) != 1) {
+    rope.Unsupported("partial_rotary_factor", "1",
+                     ConfigObject::Found(rope.Find("partial_rotary_factor")));
+  }
+  config.rope_scaling = ReadScaling(rope, config.context);
 }
 
 // Settings that change the arithmetic in ways we do not follow are refused, never ignored.
-void CheckUnsupported(const ConfigObject& config, int context) {
-  std::string activation = config.TextOr("hidden_act", "silu");
-  if (activation != "silu") config.Unsupported("hidden_act", "silu", activation);
-  int window = config.IntegerOr("sliding_window", 0, INT32_MAX, 0);
-  if (window != 0 && window < context) {
-    config.Unsupported("sliding_window", "null or at least the context", std::to_string(window));
+void CheckUnsupported(const ConfigObject& config, const Family& family) {
+  const ConfigKeys& keys = family.keys;
+  std::string activation = config.TextOr(keys.activation, keys.activation_name);
+  if (activation != keys.activation_name) {
+    config.Unsupported(keys.activation, keys.activation_name, activation.substr(0, 60));
   }
-  if (config.BooleanOr("attention_bias", false)) {
-    config.Unsupported("attention_bias", "false", "true");
+  for (const Family::Fixed& fixed : family.fixed) {
+    const json* value = config.Find(fixed.key);
+    if (value != nullptr && *value != json::parse(fixed.value)) {
+      config.Unsupported(fixed.key, std::string(fixed.value), ConfigObject::Found(value));
+    }
+  }
+  if (config.NumberOr("partial_rotary_factor", 1) != 1) {
+    config.Unsupported("partial_rotary_factor", "1",
+                       ConfigObject::Found(config.Find("partial_rotary_factor")));
   }
   if (config.Find("quantization_config") != nullptr) {
     config.Unsupported("quantization_config", "none (F32, F16, BF16)", "one");
   }
 }
 
-}  // namespace
-
-ModelConfig ParseConfigJson(const std::string& text, const std::string& path) {
-  if (text.size() > kMaxConfigBytes) {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("cannot use configuration: {}: expected at most {} bytes, found {}",
-                            path, kMaxConfigBytes, text.size()));
-  }
-  CheckJson(text, path);
-  json document = json::parse(text);
-  if (!document.is_object()) {
-    throw Error(ErrorKind::kCorrupt,
-                fmt::format("cannot use configuration: {}: expected an object, found {}", path,
-                            document.type_name()));
-  }
-  ConfigObject object(document, path);
-  CheckArchitecture(object, path);
-
-  ModelConfig config;
-  config.architecture = "mixtral";
-  config.model_dim = object.Integer("hidden_size", 1, kMaxModelDim);
-  config.n_layers = object.Integer("num_hidden_layers", 1, kMaxLayers);
-  config.n_heads = object.Integer("num_attention_heads", 1, kMaxHeads);
-  config.n_kv_heads = object.IntegerOr("num_key_value_heads", 1, config.n_heads, config.n_heads);
+void ReadSizes(const ConfigObject& object, const Family& family, ModelConfig& config) {
+  const ConfigKeys& keys = family.keys;
+  config.model_dim = object.Integer(keys.model_dim, 1, kMaxModelDim);
+  config.n_layers = object.Integer(keys.n_layers, 1, kMaxLayers);
+  config.n_heads = object.Integer(keys.n_heads, 1, kMaxHeads);
+  config.n_kv_heads = keys.n_kv_heads == nullptr
+                          ? config.n_heads
+                          : object.IntegerOr(keys.n_kv_heads, 1, config.n_heads, config.n_heads);
   if (object.Find("head_dim") == nullptr && config.model_dim % config.n_heads != 0) {
-    object.Refuse("num_attention_heads",
-                  fmt::format("a divisor of hidden_size {}", config.model_dim),
+    object.Refuse(keys.n_heads, fmt::format("a divisor of {} {}", keys.model_dim, config.model_dim),
                   std::to_string(config.n_heads));
   }
   config.head_dim = object.IntegerOr("head_dim", 1, kMaxHeadDim, config.model_dim / config.n_heads);
-  config.ffn_dim = object.Integer("intermediate_size", 1, kMaxFfnDim);
+  // GPT-2 leaves the width of its feed-forward networks out: four times its own.
+  config.ffn_dim = family.defaults.feed_forward == FeedForwardKind::kGelu
+                       ? object.IntegerOr(keys.ffn_dim, 1, kMaxFfnDim, 4 * config.model_dim)
+                       : object.Integer(keys.ffn_dim, 1, kMaxFfnDim);
   config.vocab_size = object.Integer("vocab_size", 1, kMaxVocabSize);
-  config.context = object.Integer("max_position_embeddings", 1, kMaxContext);
-  config.n_experts = object.Integer("num_local_experts", 1, kMaxExperts);
+  config.context = object.Integer(keys.context, 1, kMaxContext);
+}
+
+void ReadExperts(const ConfigObject& object, const Family& family, ModelConfig& config) {
+  const ConfigKeys& keys = family.keys;
+  if (!family.has_experts()) return;
+  const bool other =
+      object.Find(keys.n_experts[0]) == nullptr && object.Find(keys.n_experts[1]) != nullptr;
+  config.n_experts = object.Integer(keys.n_experts[other ? 1 : 0], 1, kMaxExperts);
   config.experts_per_token = object.Integer("num_experts_per_tok", 1, config.n_experts);
-  config.rms_eps = object.Number("rms_norm_eps");
-  config.rope_theta = ReadRope(object, path);
-  config.tied_embeddings = object.BooleanOr("tie_word_embeddings", false);
+  if (keys.normalise_routing_weights != nullptr) {
+    config.normalise_routing_weights =
+        object.BooleanOr(keys.normalise_routing_weights, config.normalise_routing_weights);
+  }
+}
+
+}  // namespace
+
+ModelConfig ParseConfigJson(const std::string& text, const std::string& path) {
+  json document = ParseConfigObject(text, path);
+  ConfigObject object(document, path);
+  const Family& family = FindFamily(object, path);
+
+  ModelConfig config = family.defaults;
+  config.architecture = family.name;
+  ReadSizes(object, family, config);
+  ReadExperts(object, family, config);
+  config.norm_eps = object.Number(family.keys.norm_eps);
+  if (config.positions == PositionKind::kRotary) ReadRope(object, path, config);
+  if (family.keys.sliding_window != nullptr) {
+    config.sliding_window = object.IntegerOr(family.keys.sliding_window, 0, INT32_MAX, 0);
+    if (config.sliding_window >= config.context) config.sliding_window = 0;
+  }
+  if (object.BooleanOr("attention_bias", false)) config.qkv_bias = config.output_bias = true;
+  config.tied_embeddings = object.BooleanOr("tie_word_embeddings", config.tied_embeddings);
   config.bos_id = object.TokenIdOr("bos_token_id", -1);
   config.eos_id = object.TokenIdOr("eos_token_id", -1);
-  CheckUnsupported(object, config.context);
+  CheckUnsupported(object, family);
   CheckModelConfig(config, path);
   return config;
 }

@@ -2,9 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <set>
+
 #include "base/error.h"
 #include "files/checkpoint_builder.h"
+#include "files/family.h"
 #include "files/gguf.h"
+#include "files/gguf_config.h"
 #include "files/gguf_keys.h"
 #include "files/gguf_vocabulary.h"
 #include "files/limits.h"
@@ -12,97 +17,60 @@
 namespace moescope::files {
 namespace {
 
-using Keys = GgufKeys;
+struct Part {
+  std::shared_ptr<const RandomAccessFile> file;
+  GgufFile gguf;
+};
 
-void CheckArchitecture(const Keys& keys, const GgufFile& file) {
-  if (!keys.Has("general.architecture")) {
-    keys.Refuse("general.architecture", "'llama'", "no such key");
-  }
-  std::string architecture = keys.TextOr("general.architecture", "");
-  if (architecture != "llama") {
-    throw Error(
-        ErrorKind::kUnsupported,
-        fmt::format("cannot run this model: {}: unknown architecture '{}'; known: llama with "
-                    "experts (Mixtral)",
-                    file.path(), architecture.substr(0, 60)));
-  }
-  if (!keys.Has("llama.expert_count")) {
-    keys.Unsupported("llama.expert_count", "a mixture of experts", "a dense model");
-  }
-  if (keys.IntegerOr("split.count", 0, UINT16_MAX, 1) > 1) {
-    keys.Unsupported("split.count", "a single file",
-                     "a split one; join it with llama-gguf-split --merge");
-  }
+Part OpenPart(const Folder& folder, const std::string& name) {
+  std::shared_ptr<const RandomAccessFile> file = folder.Open(name);
+  return {file, GgufFile(file)};
 }
 
-// Settings that change the arithmetic in ways we do not follow are refused, never ignored.
-void CheckUnsupported(const Keys& keys, const ModelConfig& config) {
-  std::string scaling = keys.TextOr("llama.rope.scaling.type", "none");
-  double factor =
-      keys.NumberOr("llama.rope.scaling.factor", keys.NumberOr("llama.rope.scale_linear", 1));
-  if (scaling != "none" && factor != 1) {
-    keys.Unsupported("llama.rope.scaling.type", "none", scaling.substr(0, 60));
-  }
-  auto require = [&](const std::string& key, int value, const std::string& meaning) {
-    int found = keys.IntegerOr(key, 0, INT32_MAX, value);
-    if (found != value)
-      keys.Unsupported(key, fmt::format("{} ({})", value, meaning), std::to_string(found));
-  };
-  require("llama.rope.dimension_count", config.head_dim, "the whole head");
-  require("llama.attention.value_length", config.head_dim, "as the keys");
-  require("llama.expert_gating_func", 1, "softmax");
-  require("llama.expert_shared_count", 0, "no shared experts");
-  double scale = keys.NumberOr("llama.expert_weights_scale", 1);
-  if (scale != 1) keys.Unsupported("llama.expert_weights_scale", "1", fmt::format("{}", scale));
-  if (!keys.BooleanOr("llama.expert_weights_norm", true)) {
-    keys.Unsupported("llama.expert_weights_norm", "true", "false");
-  }
-  int window = keys.IntegerOr("llama.attention.sliding_window", 0, INT32_MAX, 0);
-  if (window != 0 && window < config.context) {
-    keys.Unsupported("llama.attention.sliding_window", "none", std::to_string(window));
-  }
-}
-
-// Rows of the embedding: the key, else the number of tokens, else the tensor itself.
-int VocabSize(const Keys& keys, const GgufFile& file) {
-  if (keys.Has("llama.vocab_size")) return keys.Integer("llama.vocab_size", 1, kMaxVocabSize);
-  for (const GgufTensor& tensor : file.tensors()) {
-    if (tensor.name == "token_embd.weight" && tensor.shape[0] <= kMaxVocabSize) {
-      return static_cast<int>(tensor.shape[0]);
+// Each part must say that it is the one its name says.
+void CheckParts(const std::vector<Part>& parts) {
+  uint64_t n_tensors = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const GgufKeys keys(parts[i].gguf);
+    n_tensors += parts[i].gguf.tensors().size();
+    const int number = keys.Integer("split.no", 0, UINT16_MAX);
+    const int of = keys.Integer("split.count", 0, UINT16_MAX);
+    if (number != static_cast<int>(i) || of != static_cast<int>(parts.size())) {
+      keys.Refuse("split.no", fmt::format("part {} of {}", i, parts.size()),
+                  fmt::format("part {} of {}", number, of));
     }
   }
-  return keys.Integer("llama.vocab_size", 1, kMaxVocabSize);
+  const GgufKeys first(parts[0].gguf);
+  if (!first.Has("split.tensors.count")) return;
+  const int wanted = first.Integer("split.tensors.count", 0, INT32_MAX);
+  if (static_cast<uint64_t>(wanted) != n_tensors) {
+    first.Refuse("split.tensors.count", std::to_string(n_tensors), std::to_string(wanted));
+  }
 }
 
-ModelConfig ReadConfig(const Keys& keys, const GgufFile& file) {
-  ModelConfig config;
-  config.architecture = "mixtral";
-  config.rope_layout = RopeLayout::kInterleaved;
-  config.model_dim = keys.Integer("llama.embedding_length", 1, kMaxModelDim);
-  config.n_layers = keys.Integer("llama.block_count", 1, kMaxLayers);
-  config.n_heads = keys.Integer("llama.attention.head_count", 1, kMaxHeads);
-  config.n_kv_heads =
-      keys.IntegerOr("llama.attention.head_count_kv", 1, config.n_heads, config.n_heads);
-  if (!keys.Has("llama.attention.key_length") && config.model_dim % config.n_heads != 0) {
-    keys.Refuse("llama.attention.head_count",
-                fmt::format("a divisor of embedding_length {}", config.model_dim),
-                std::to_string(config.n_heads));
+// The file itself, or all parts of the split model it belongs to.
+std::vector<Part> OpenParts(const Folder& folder, const std::string& name) {
+  std::vector<Part> parts;
+  std::optional<SplitName> split = ParseSplitName(name);
+  parts.push_back(OpenPart(folder, split ? split->Of(1) : name));
+  const int count = GgufKeys(parts[0].gguf).IntegerOr("split.count", 0, UINT16_MAX, 1);
+  if (count <= 1) return parts;
+  if (!split || split->count != count) {
+    GgufKeys(parts[0].gguf)
+        .Refuse("split.count", "a file name that ends in -00001-of-0000N.gguf with that N",
+                std::to_string(count));
   }
-  config.head_dim = keys.IntegerOr("llama.attention.key_length", 1, kMaxHeadDim,
-                                   config.model_dim / config.n_heads);
-  config.ffn_dim = keys.Integer("llama.feed_forward_length", 1, kMaxFfnDim);
-  config.vocab_size = VocabSize(keys, file);
-  config.context = keys.Integer("llama.context_length", 1, kMaxContext);
-  config.n_experts = keys.Integer("llama.expert_count", 1, kMaxExperts);
-  config.experts_per_token = keys.Integer("llama.expert_used_count", 1, config.n_experts);
-  config.rms_eps = keys.Number("llama.attention.layer_norm_rms_epsilon");
-  config.rope_theta = keys.NumberOr("llama.rope.freq_base", 10000);
-  config.tied_embeddings = true;
-  for (const GgufTensor& tensor : file.tensors()) {
-    if (tensor.name == "output.weight") config.tied_embeddings = false;
+  for (int number = 2; number <= count; ++number) {
+    if (!folder.Has(split->Of(number))) {
+      throw Error(ErrorKind::kNotFound,
+                  fmt::format("cannot open checkpoint: {}: expected {} parts, {} is missing; fetch "
+                              "the missing files",
+                              folder.PathOf(split->Of(1)), count, split->Of(number)));
+    }
+    parts.push_back(OpenPart(folder, split->Of(number)));
   }
-  CheckUnsupported(keys, config);
-  return config;
+  CheckParts(parts);
+  return parts;
 }
 
 void AddTensors(const GgufFile& file, int index, CheckpointBuilder& builder) {
@@ -119,13 +87,49 @@ void AddTensors(const GgufFile& file, int index, CheckpointBuilder& builder) {
   }
 }
 
+ModelConfig ReadConfig(const std::vector<Part>& parts, const GgufKeys& keys) {
+  std::set<std::string_view> names;
+  int64_t vocab_rows = 0;
+  for (const Part& part : parts) {
+    for (const GgufTensor& tensor : part.gguf.tensors()) {
+      names.insert(tensor.name);
+      if (tensor.name == "token_embd.weight") vocab_rows = tensor.shape[0];
+    }
+  }
+  const std::string& path = parts[0].gguf.path();
+  ModelConfig config = ReadGgufConfig(keys, path, names, vocab_rows);
+  if (names.empty()) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("cannot use checkpoint: {}: expected tensors, found none", path));
+  }
+  return config;
+}
+
 }  // namespace
 
-Checkpoint OpenGgufCheckpoint(std::shared_ptr<const RandomAccessFile> file) {
-  GgufFile gguf(file);
-  Keys keys(gguf);
-  CheckArchitecture(keys, gguf);
-  ModelConfig config = ReadConfig(keys, gguf);
+std::string SplitName::Of(int other) const {
+  return fmt::format("{}-{:05}-of-{:05}.gguf", stem, other, count);
+}
+
+std::optional<SplitName> ParseSplitName(std::string_view name) {
+  constexpr std::string_view kForm = "-00000-of-00000.gguf";
+  if (name.size() < kForm.size()) return std::nullopt;
+  std::string_view tail = name.substr(name.size() - kForm.size());
+  SplitName split{.stem = std::string(name.substr(0, name.size() - kForm.size()))};
+  auto number = [&](size_t at, int& value) {
+    auto [end, status] = std::from_chars(tail.data() + at, tail.data() + at + 5, value);
+    return status == std::errc() && end == tail.data() + at + 5;
+  };
+  if (!number(1, split.number) || !number(10, split.count)) return std::nullopt;
+  const bool in_range = 1 <= split.number && split.number <= split.count;
+  return in_range && name == split.Of(split.number) ? std::optional(split) : std::nullopt;
+}
+
+Checkpoint OpenGgufCheckpoint(const Folder& folder, const std::string& name) {
+  std::vector<Part> parts = OpenParts(folder, name);
+  const GgufFile& gguf = parts[0].gguf;
+  GgufKeys keys(gguf);
+  ModelConfig config = ReadConfig(parts, keys);
   std::shared_ptr<const Vocabulary> vocabulary;
   std::string tokenizer = keys.TextOr("tokenizer.ggml.model", "none");
   if (tokenizer == "llama") {
@@ -137,18 +141,16 @@ Checkpoint OpenGgufCheckpoint(std::shared_ptr<const RandomAccessFile> file) {
     config.eos_id = keys.IntegerOr("tokenizer.ggml.eos_token_id", 0, config.vocab_size - 1, -1);
   }
   CheckModelConfig(config, gguf.path());
-  CheckpointBuilder builder(gguf.path(), "gguf", config, Layout::kGguf);
+  CheckpointBuilder builder(gguf.path(), "gguf", config,
+                            config.dense() ? kGgufDenseNames : kGgufNames);
   if (vocabulary == nullptr) {
     builder.SetTokenizerNote(fmt::format("{} has a tokenizer of kind '{}'; read is 'llama'",
                                          gguf.path(), tokenizer.substr(0, 40)));
   }
   builder.SetVocabulary(std::move(vocabulary));
-  int index = builder.AddFile(std::move(file), gguf.header_bytes());
-  AddTensors(gguf, index, builder);
-  if (gguf.tensors().empty()) {
-    throw Error(
-        ErrorKind::kBadInput,
-        fmt::format("cannot use checkpoint: {}: expected tensors, found none", gguf.path()));
+  for (Part& part : parts) {
+    int index = builder.AddFile(part.file, part.gguf.header_bytes());
+    AddTensors(part.gguf, index, builder);
   }
   return builder.Finish();
 }

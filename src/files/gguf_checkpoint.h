@@ -1,14 +1,25 @@
-// A GGUF file of a Mixtral (architecture `llama` with experts) as a Checkpoint.
+// A GGUF file, or a model split into several, as a Checkpoint.
 #pragma once
 
-#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
-#include "base/platform/file.h"
 #include "files/checkpoint.h"
+#include "files/folder.h"
 
 namespace moescope::files {
 
-// Throws Error as Checkpoint::Open.
-Checkpoint OpenGgufCheckpoint(std::shared_ptr<const RandomAccessFile> file);
+// "NAME-00001-of-00003.gguf"
+struct SplitName {
+  std::string stem;
+  int number = 0, count = 0;  // from 1
+  std::string Of(int other) const;
+};
+// Nullopt for a name that is not of this form.
+std::optional<SplitName> ParseSplitName(std::string_view name);
+
+// `name`: a file of the folder; of a split model any part. Throws Error as Checkpoint::Open.
+Checkpoint OpenGgufCheckpoint(const Folder& folder, const std::string& name);
 
 }  // namespace moescope::files

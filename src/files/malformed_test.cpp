@@ -48,7 +48,7 @@ std::string View(const Checkpoint& checkpoint) {
   std::string view = fmt::format(
       "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}\n", c.architecture, c.model_dim,
       c.n_layers, c.n_heads, c.n_kv_heads, c.head_dim, c.ffn_dim, c.vocab_size, c.context,
-      c.n_experts, c.experts_per_token, c.rms_eps, c.rope_theta, static_cast<int>(c.rope_layout),
+      c.n_experts, c.experts_per_token, c.norm_eps, c.rope_theta, static_cast<int>(c.rope_layout),
       c.tied_embeddings, c.bos_id, c.eos_id);
   for (const auto& [id, location] : checkpoint.tensors()) {
     std::vector<std::byte> bytes(location.n_bytes);
@@ -70,7 +70,7 @@ std::string Inconsistency(const Checkpoint& checkpoint) {
               c.n_heads % c.n_kv_heads == 0 && c.model_dim >= 1 && c.model_dim <= 65536 &&
               c.context >= 1 && c.context <= (1 << 24) && c.vocab_size >= 1 &&
               c.vocab_size <= (1 << 22) && c.head_dim >= 2 && c.head_dim % 2 == 0 &&
-              c.ffn_dim >= 1 && std::isfinite(c.rms_eps) && c.rms_eps > 0 &&
+              c.ffn_dim >= 1 && std::isfinite(c.norm_eps) && c.norm_eps > 0 &&
               std::isfinite(c.rope_theta) && c.rope_theta > 0 && c.bos_id < c.vocab_size &&
               c.eos_id < c.vocab_size;
   if (!sane) return "configuration out of its limits";
@@ -381,6 +381,47 @@ TEST_F(MalformedFiles, ConfigMembersWithNastyValues) {
         bool same_id = what == "bos_token_id = [1]";  // a list of ids means its first
         Try("config " + what, contents, "", same_id || meaningless.contains(member.key));
       });
+}
+
+TEST_F(MalformedFiles, ParamsMembersWithNastyValues) {
+  Contents contents = TinyConsolidatedFolder();
+  SetOriginal(contents, "");
+  // As in config.json; n_kv_heads and rope_theta have defaults that the tiny file does not say.
+  const std::set<std::string> meaningless = {"head_dim", "norm_eps"};
+  ForEachSpoiltMember(
+      TinyParamsJson(), [](const Member&) { return true; },
+      [&](const std::string& what, const Member& member, const std::string& spoilt) {
+        contents["params.json"] = spoilt;
+        Try("params " + what, contents, "", meaningless.contains(member.key));
+      });
+  for (size_t cut = 0; cut < TinyParamsJson().size(); ++cut) {
+    contents["params.json"] = TinyParamsJson().substr(0, cut);
+    Try(fmt::format("params cut at {}", cut), contents, "");
+  }
+}
+
+TEST_F(MalformedFiles, SplitGgufWithNastyNumbers) {
+  const std::string first = "m-00001-of-00002.gguf", second = "m-00002-of-00002.gguf";
+  const ByteWriter parts[] = {TinyGguf(0, 2), TinyGguf(1, 2)};
+  Contents contents = {{first, parts[0].bytes()}, {second, parts[1].bytes()}};
+  SetOriginal(contents, first);
+  for (int i : {0, 1}) {
+    const std::string& bytes = parts[i].bytes();
+    for (const char* key : {"split.no", "split.count", "split.tensors.count"}) {
+      const size_t value = bytes.find(key) + std::string_view(key).size() + 4;
+      const size_t size = std::string_view(key) == "split.tensors.count" ? 4 : 2;
+      for (uint64_t nasty : NastyValues(bytes, value, size)) {
+        Contents spoilt = contents;
+        spoilt[i == 0 ? first : second] = Overwritten(bytes, value, size, nasty);
+        // The number of tensors counts in the first part alone; one part needs no count.
+        const bool allowed = i == 1 && std::string_view(key) == "split.tensors.count";
+        Try(fmt::format("part {} {} = {:#x}", i, key, nasty), spoilt, first, allowed);
+      }
+    }
+    Contents missing = contents;
+    missing.erase(i == 0 ? first : second);
+    Try(fmt::format("without part {}", i), missing, i == 0 ? second : first);
+  }
 }
 
 TEST_F(MalformedFiles, ConfigCutAnywhere) {

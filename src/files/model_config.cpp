@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "files/limits.h"
+#include "files/tensor_kind.h"
 
 namespace moescope::files {
 namespace {
@@ -18,6 +19,33 @@ namespace {
                           expected, found));
 }
 
+void CheckRope(const ModelConfig& config, const std::string& origin) {
+  auto check = [&](const char* key, double value, double low, double high) {
+    if (value >= low && value <= high) return;  // NaN is not
+    Refuse(origin, key, fmt::format("a number from {} to {}", low, high), fmt::format("{}", value));
+  };
+  if (config.head_dim % 2 != 0) {
+    Refuse(origin, "head_dim", "an even number (rotary embedding turns pairs)",
+           std::to_string(config.head_dim));
+  }
+  check("rope_theta", config.rope_theta, 1, 1e15);
+  const RopeScaling& scaling = config.rope_scaling;
+  check("rope scaling factor", scaling.factor, 1e-3, 1e6);
+  check("rope attention_factor", scaling.attention_factor, 1e-3, 1e3);
+  if (scaling.kind == RopeScaling::Kind::kLlama3 || scaling.kind == RopeScaling::Kind::kYarn) {
+    check("original_max_position_embeddings", scaling.original_context, 1, kMaxContext);
+  }
+  if (scaling.kind == RopeScaling::Kind::kLlama3) {
+    check("low_freq_factor", scaling.low_frequency_factor, 1e-3, 1e6);
+    check("high_freq_factor", scaling.high_frequency_factor,
+          std::nextafter(scaling.low_frequency_factor, 1e9), 1e6);
+  }
+  if (scaling.kind == RopeScaling::Kind::kYarn) {
+    check("beta_slow", scaling.beta_slow, 1e-3, 1e6);
+    check("beta_fast", scaling.beta_fast, scaling.beta_slow, 1e6);
+  }
+}
+
 }  // namespace
 
 void CheckModelConfig(const ModelConfig& config, const std::string& origin) {
@@ -25,6 +53,7 @@ void CheckModelConfig(const ModelConfig& config, const std::string& origin) {
     const char* key;
     int64_t value, low, high;
   };
+  const bool moe = !config.dense();
   const Range ranges[] = {
       {"model_dim", config.model_dim, 1, kMaxModelDim},
       {"n_layers", config.n_layers, 1, kMaxLayers},
@@ -34,8 +63,9 @@ void CheckModelConfig(const ModelConfig& config, const std::string& origin) {
       {"ffn_dim", config.ffn_dim, 1, kMaxFfnDim},
       {"vocab_size", config.vocab_size, 1, kMaxVocabSize},
       {"context", config.context, 1, kMaxContext},
-      {"n_experts", config.n_experts, 1, kMaxExperts},
-      {"experts_per_token", config.experts_per_token, 1, config.n_experts},
+      {"n_experts", config.n_experts, 0, kMaxExperts},
+      {"experts_per_token", config.experts_per_token, moe ? 1 : 0, config.n_experts},
+      {"sliding_window", config.sliding_window, 0, INT32_MAX},
       {"bos_id", config.bos_id, -1, int64_t{config.vocab_size} - 1},
       {"eos_id", config.eos_id, -1, int64_t{config.vocab_size} - 1},
   };
@@ -49,36 +79,47 @@ void CheckModelConfig(const ModelConfig& config, const std::string& origin) {
     Refuse(origin, "n_kv_heads", fmt::format("a divisor of the {} heads", config.n_heads),
            std::to_string(config.n_kv_heads));
   }
-  if (config.head_dim % 2 != 0) {
-    Refuse(origin, "head_dim", "an even number (rotary embedding turns pairs)",
-           std::to_string(config.head_dim));
-  }
   // Negated comparisons, so that NaN is refused too.
-  if (!(config.rms_eps > 0 && config.rms_eps < 1)) {
-    Refuse(origin, "rms_eps", "a number between 0 and 1", fmt::format("{}", config.rms_eps));
+  if (!(config.norm_eps > 0 && config.norm_eps < 1)) {
+    Refuse(origin, "norm_eps", "a number between 0 and 1", fmt::format("{}", config.norm_eps));
   }
-  if (!(config.rope_theta >= 1 && config.rope_theta <= 1e15)) {
-    Refuse(origin, "rope_theta", "a number from 1 to 1e15", fmt::format("{}", config.rope_theta));
-  }
+  if (config.positions == PositionKind::kRotary) CheckRope(config, origin);
 }
 
 ParameterCounts CountParameters(const ModelConfig& config, int experts_per_token) {
-  auto wide = [](int value) { return static_cast<uint64_t>(value); };
   if (experts_per_token == 0) experts_per_token = config.experts_per_token;
-  uint64_t dim = wide(config.model_dim);
-  uint64_t layers = wide(config.n_layers);
-  uint64_t query_dim = wide(config.n_heads) * wide(config.head_dim);
-  uint64_t kv_dim = wide(config.n_kv_heads) * wide(config.head_dim);
   ParameterCounts counts;
-  counts.one_expert = 3 * dim * wide(config.ffn_dim);
-  counts.all_experts = layers * wide(config.n_experts) * counts.one_expert;
-  counts.attention = layers * dim * (2 * query_dim + 2 * kv_dim);
-  counts.router = layers * dim * wide(config.n_experts);
-  counts.norms = (2 * layers + 1) * dim;
-  counts.embeddings = wide(config.vocab_size) * dim * (config.tied_embeddings ? 1 : 2);
-  uint64_t shared = counts.attention + counts.router + counts.norms + counts.embeddings;
-  counts.total = shared + counts.all_experts;
-  counts.active = shared + layers * wide(experts_per_token) * counts.one_expert;
+  for (TensorKind kind : AllTensorKinds()) {
+    if (kind == TensorKind::kRopeFactors) continue;  // a table, not learned
+    if (kind == TensorKind::kOutputHead && config.tied_embeddings) continue;
+    if (!HasTensor(kind, config)) continue;
+    uint64_t one = 1;
+    for (int64_t dim : ShapeOf(kind, config)) one *= static_cast<uint64_t>(dim);
+    uint64_t all = one * CountOf(kind, config);
+    counts.total += all;
+    switch (GroupOf(kind)) {
+      case TensorGroup::kEmbeddings:
+      case TensorGroup::kHead:
+        counts.embeddings += all;
+        break;
+      case TensorGroup::kAttention:
+        counts.attention += all;
+        break;
+      case TensorGroup::kNorms:
+        counts.norms += all;
+        break;
+      case TensorGroup::kRouter:
+        counts.router += all;
+        break;
+      case TensorGroup::kExperts:
+        counts.one_expert += one;
+        counts.all_experts += all;
+        break;
+    }
+  }
+  const int idle = config.dense() ? 0 : config.n_experts - experts_per_token;
+  counts.active = counts.total - static_cast<uint64_t>(idle) *
+                                     static_cast<uint64_t>(config.n_layers) * counts.one_expert;
   return counts;
 }
 

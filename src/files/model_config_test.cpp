@@ -83,7 +83,8 @@ TEST(ModelConfig, NamesAnUnknownArchitectureAndTheKnownOnes) {
   std::string message;
   EXPECT_EQ(KindOf(Edited("\"mixtral\"", "\"qwen9\""), &message), ErrorKind::kUnsupported);
   EXPECT_NE(message.find("qwen9"), std::string::npos) << message;
-  EXPECT_NE(message.find("mixtral"), std::string::npos) << message;
+  EXPECT_NE(message.find("MixtralForCausalLM"), std::string::npos) << message;
+  EXPECT_NE(message.find("GPT2LMHeadModel"), std::string::npos) << message;
 }
 
 TEST(ModelConfig, RefusesValuesOutOfRangeNamingTheKey) {
@@ -103,7 +104,7 @@ TEST(ModelConfig, RefusesValuesOutOfRangeNamingTheKey) {
       {"\"num_key_value_heads\": 8", "\"num_key_value_heads\": 5", "n_kv_heads"},
       {"\"vocab_size\": 32000", "\"vocab_size\": 18446744073709551616", "vocab_size"},
       {"\"vocab_size\": 32000", "\"vocab_size\": -1", "vocab_size"},
-      {"\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": 0", "rms_eps"},
+      {"\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": 0", "norm_eps"},
       {"\"rope_theta\": 1000000.0", "\"rope_theta\": -1", "rope_theta"},
       {"\"bos_token_id\": 1", "\"bos_token_id\": 32000", "bos_id"},
   };
@@ -116,9 +117,12 @@ TEST(ModelConfig, RefusesValuesOutOfRangeNamingTheKey) {
 
 TEST(ModelConfig, RefusesWhatWouldChangeTheArithmetic) {
   EXPECT_EQ(KindOf(Edited("\"silu\"", "\"gelu\"")), ErrorKind::kUnsupported);
-  EXPECT_EQ(KindOf(Edited("\"sliding_window\": null", "\"sliding_window\": 4096")),
+  EXPECT_EQ(KindOf(Edited("\"sliding_window\": null",
+                          "\"rope_scaling\": {\"type\": \"longrope\", \"factor\": 2}")),
             ErrorKind::kUnsupported);
   EXPECT_EQ(KindOf(Edited("\"sliding_window\": null", "\"rope_scaling\": {\"factor\": 2}")),
+            ErrorKind::kBadInput);
+  EXPECT_EQ(KindOf(Edited("\"sliding_window\": null", "\"partial_rotary_factor\": 0.5")),
             ErrorKind::kUnsupported);
   EXPECT_EQ(KindOf(Edited("\"sliding_window\": null", "\"quantization_config\": {}")),
             ErrorKind::kUnsupported);

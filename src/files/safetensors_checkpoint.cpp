@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "files/checkpoint_builder.h"
+#include "files/family.h"
 #include "files/folder_vocabulary.h"
 #include "files/json_events.h"
 #include "files/limits.h"
@@ -17,9 +18,18 @@
 namespace moescope::files {
 namespace {
 
-constexpr const char* kConfigName = "config.json";
-constexpr const char* kWeightsName = "model.safetensors";
-constexpr const char* kIndexName = "model.safetensors.index.json";
+// Where each layout keeps what.
+struct FolderLayout {
+  const char* config;
+  const char* weights;
+  const char* index;
+  const char* format;
+};
+constexpr FolderLayout kHuggingFace = {"config.json", "model.safetensors",
+                                       "model.safetensors.index.json", "safetensors"};
+constexpr FolderLayout kConsolidated = {"params.json", "consolidated.safetensors",
+                                        "consolidated.safetensors.index.json",
+                                        "consolidated safetensors"};
 
 using WeightMap = std::unordered_map<std::string, std::string>;  // tensor name to file name
 
@@ -73,11 +83,11 @@ class IndexHandler : public JsonHandler {
   std::string section_, key_;
 };
 
-WeightMap ReadIndex(const Folder& folder) {
-  std::string path = folder.PathOf(kIndexName);
+WeightMap ReadIndex(const Folder& folder, const char* name) {
+  std::string path = folder.PathOf(name);
   WeightMap weights;
   IndexHandler handler(path, weights);
-  ReadJson(folder.ReadText(kIndexName, kMaxIndexBytes), path, handler);
+  ReadJson(folder.ReadText(name, kMaxIndexBytes), path, handler);
   if (!handler.found() || weights.empty()) {
     throw Error(
         ErrorKind::kCorrupt,
@@ -120,8 +130,8 @@ void CheckShardsPresent(const Folder& folder, const std::set<std::string>& shard
                   first->substr(0, 100)));
 }
 
-void AddShards(const Folder& folder, CheckpointBuilder& builder) {
-  WeightMap weights = ReadIndex(folder);
+void AddShards(const Folder& folder, const char* index_name, CheckpointBuilder& builder) {
+  WeightMap weights = ReadIndex(folder, index_name);
   std::set<std::string> shards;
   for (const auto& [tensor, shard] : weights) shards.insert(shard);
   CheckShardsPresent(folder, shards);
@@ -142,57 +152,76 @@ void AddShards(const Folder& folder, CheckpointBuilder& builder) {
       ErrorKind::kBadInput,
       fmt::format("cannot use checkpoint: {}: {} of {} tensors are not in the file the index "
                   "names; fetch the index and the files again",
-                  folder.PathOf(kIndexName), weights.size() - n_found, weights.size()));
+                  folder.PathOf(index_name), weights.size() - n_found, weights.size()));
 }
 
 // Weights under names we do not open by ourselves: say so rather than "no weights".
-void RefuseOtherWeights(const Folder& folder) {
+void RefuseOtherWeights(const Folder& folder, const FolderLayout& layout) {
   for (const std::string& name : folder.names()) {
     std::string_view view = name;
     if (view.ends_with(".bin") || view.ends_with(".pth") || view.ends_with(".pt")) {
-      throw Error(ErrorKind::kUnsupported,
-                  fmt::format("cannot open checkpoint: {}: pickles can run any program and are not "
-                              "read; convert the model to safetensors (save_pretrained with "
-                              "safe_serialization=True)",
-                              folder.PathOf(name)));
+      ThrowPickle(folder.PathOf(name));
     }
     if (view.ends_with(".safetensors")) {
       throw Error(
           ErrorKind::kBadInput,
           fmt::format("cannot open checkpoint: {}: expected {} or {}, found {}; name the file "
                       "itself if it holds all weights",
-                      folder.path(), kWeightsName, kIndexName, name));
+                      folder.path(), layout.weights, layout.index, name));
     }
   }
 }
 
+// Mistral publishes both layouts in one folder: Hugging Face's counts when its weights are there.
+const FolderLayout& LayoutOf(const Folder& folder, const std::string& name) {
+  const bool has_params = folder.Has(kConsolidated.config);
+  if (!name.empty()) {
+    const bool consolidated = name.starts_with("consolidated") || name == kConsolidated.config;
+    return has_params && (consolidated || !folder.Has(kHuggingFace.config)) ? kConsolidated
+                                                                            : kHuggingFace;
+  }
+  const bool has_weights = folder.Has(kHuggingFace.weights) || folder.Has(kHuggingFace.index);
+  const bool has_consolidated =
+      folder.Has(kConsolidated.weights) || folder.Has(kConsolidated.index);
+  const bool prefer = !folder.Has(kHuggingFace.config) || (!has_weights && has_consolidated);
+  return has_params && prefer ? kConsolidated : kHuggingFace;
+}
+
 }  // namespace
 
+void ThrowPickle(const std::string& path) {
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("cannot open checkpoint: {}: pickles can run any program and are not "
+                          "read; convert the model to safetensors (save_pretrained with "
+                          "safe_serialization=True)",
+                          path));
+}
+
 Checkpoint OpenSafetensorsCheckpoint(const Folder& folder, const std::string& name) {
-  if (!folder.Has(kConfigName) && folder.Has("params.json")) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("cannot open checkpoint: {}: Mistral's own layout (params.json) is not "
-                            "read; fetch the Hugging Face layout of the same model",
-                            folder.PathOf("params.json")));
-  }
-  if (!folder.Has(kConfigName)) {
+  const FolderLayout& layout = LayoutOf(folder, name);
+  if (!folder.Has(layout.config)) {
+    RefuseOtherWeights(folder, layout);
     throw Error(
         ErrorKind::kNotFound,
         fmt::format("cannot open checkpoint: {}: expected {} beside the weights, found none",
-                    folder.path(), kConfigName));
+                    folder.path(), layout.config));
   }
+  const bool consolidated = &layout == &kConsolidated;
+  const std::string text = folder.ReadText(layout.config, kMaxConfigBytes);
+  const std::string config_path = folder.PathOf(layout.config);
   ModelConfig config =
-      ParseConfigJson(folder.ReadText(kConfigName, kMaxConfigBytes), folder.PathOf(kConfigName));
+      consolidated ? ParseParamsJson(text, config_path) : ParseConfigJson(text, config_path);
   std::string path = name.empty() ? folder.path() : folder.PathOf(name);
-  CheckpointBuilder builder(path, "safetensors", config, Layout::kHuggingFace);
-  if (!name.empty() && name != kConfigName) {
+  CheckpointBuilder builder(path, layout.format, config,
+                            consolidated ? kConsolidatedNames : *FamilyOf(config).names);
+  if (!name.empty() && name != layout.config) {
     AddWholeFile(folder, name, builder);
-  } else if (name.empty() && folder.Has(kWeightsName)) {
-    AddWholeFile(folder, kWeightsName, builder);
-  } else if (name.empty() && folder.Has(kIndexName)) {
-    AddShards(folder, builder);
+  } else if (name.empty() && folder.Has(layout.weights)) {
+    AddWholeFile(folder, layout.weights, builder);
+  } else if (name.empty() && folder.Has(layout.index)) {
+    AddShards(folder, layout.index, builder);
   } else if (name.empty()) {
-    RefuseOtherWeights(folder);
+    RefuseOtherWeights(folder, layout);
   }
   AddFolderVocabulary(folder, builder);
   return builder.Finish();

@@ -246,16 +246,25 @@ void TinyGgufKeys(ByteWriter& out) {
 
 }  // namespace
 
-ByteWriter TinyGguf() {
+ByteWriter TinyGguf(int part, int n_parts) {
   constexpr uint64_t kAlignment = 32, kBf16 = 30, kNKeys = 22;
-  std::vector<TinyTensor> tensors = TinyGgufTensors();
+  std::vector<TinyTensor> all = TinyGgufTensors(), tensors;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto owner = static_cast<int>(i * static_cast<size_t>(n_parts) / all.size());
+    if (owner == part) tensors.push_back(all[i]);
+  }
   ByteWriter out;
   out.BeginRecord("header");
   out.Text("GGUF");
   out.Number(uint32_t{3});
   out.Number(static_cast<uint64_t>(tensors.size()));
-  out.Number(kNKeys);
-  TinyGgufKeys(out);
+  out.Number((part == 0 ? kNKeys : 0) + (n_parts > 1 ? 3 : 0));
+  if (part == 0) TinyGgufKeys(out);
+  if (n_parts > 1) {
+    GgufKey(out, "split.no", 2, static_cast<uint16_t>(part));
+    GgufKey(out, "split.count", 2, static_cast<uint16_t>(n_parts));
+    GgufKey(out, "split.tensors.count", 5, static_cast<int32_t>(all.size()));
+  }
   auto padding = [](uint64_t n) { return (kAlignment - n % kAlignment) % kAlignment; };
   uint64_t offset = 0;
   for (const TinyTensor& tensor : tensors) {
@@ -279,6 +288,42 @@ ByteWriter TinyGguf() {
 std::map<std::string, std::string> TinyFolder() {
   return {{"config.json", TinyConfigJson()},
           {"model.safetensors", TinySafetensors()},
+          {"tokenizer.model", TinyTokenizerModel()}};
+}
+
+std::string TinyParamsJson() {
+  return R"({"dim": 32, "n_layers": 2, "head_dim": 16, "hidden_dim": 32, "n_heads": 2,
+ "n_kv_heads": 1, "norm_eps": 1e-05, "vocab_size": 261, "rope_theta": 10000.0,
+ "moe": {"num_experts_per_tok": 1, "num_experts": 2}})";
+}
+
+std::map<std::string, std::string> TinyConsolidatedFolder() {
+  constexpr std::pair<std::string_view, std::string_view> kRenamed[] = {
+      {"model.embed_tokens", "tok_embeddings"},
+      {"model.layers", "layers"},
+      {"input_layernorm", "attention_norm"},
+      {"post_attention_layernorm", "ffn_norm"},
+      {"self_attn.q_proj", "attention.wq"},
+      {"self_attn.k_proj", "attention.wk"},
+      {"self_attn.v_proj", "attention.wv"},
+      {"self_attn.o_proj", "attention.wo"},
+      {"block_sparse_moe", "feed_forward"},
+      {"model.norm", "norm"},
+      {"lm_head", "output"}};
+  std::vector<TinyTensor> tensors = TinyTensors();
+  for (TinyTensor& tensor : tensors) {
+    for (const auto& [from, to] : kRenamed) {
+      if (size_t at = tensor.name.find(from); at != std::string::npos) {
+        tensor.name.replace(at, from.size(), to);
+      }
+    }
+    const size_t n_heads = tensor.name.ends_with("wq.weight")   ? 2
+                           : tensor.name.ends_with("wk.weight") ? 1
+                                                                : 0;
+    if (n_heads > 0) tensor.bytes = InterleavedRows(tensor.bytes, n_heads);
+  }
+  return {{"params.json", TinyParamsJson()},
+          {"consolidated.safetensors", WriteSafetensors(tensors)},
           {"tokenizer.model", TinyTokenizerModel()}};
 }
 

@@ -55,12 +55,16 @@ std::string TinySafetensors();
 std::string TinyTokenizerModel();
 // config.json, model.safetensors, tokenizer.model.
 std::map<std::string, std::string> TinyFolder();
+// The same model in Mistral's own layout: params.json, consolidated.safetensors, tokenizer.model.
+std::string TinyParamsJson();
+std::map<std::string, std::string> TinyConsolidatedFolder();
 // The same in two shards with an index.
 std::map<std::string, std::string> TinyShardedFolder();
 
 // The same model as GGUF v3 with BF16 tensors, q and k rows interleaved, and where its header
 // fields lie (tensor data is no field).
-ByteWriter TinyGguf();
+// Of more parts than one: part `part` (from 0) of the same model split by tensors.
+ByteWriter TinyGguf(int part = 0, int n_parts = 1);
 
 // One tensor of a safetensors file under construction.
 struct TinyTensor {

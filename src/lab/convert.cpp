@@ -38,7 +38,7 @@ struct OutputTensor {
 };
 
 bool StaysF32(TensorKind kind) {
-  return kind == TensorKind::kAttentionNorm || kind == TensorKind::kMoeNorm ||
+  return kind == TensorKind::kAttentionNorm || kind == TensorKind::kFeedForwardNorm ||
          kind == TensorKind::kFinalNorm || kind == TensorKind::kRouter;
 }
 
@@ -69,7 +69,7 @@ class Planner {
   void AddLayer(int layer) {
     constexpr std::pair<const char*, TensorKind> kWhole[] = {
         {"attn_norm", TensorKind::kAttentionNorm},
-        {"ffn_norm", TensorKind::kMoeNorm},
+        {"ffn_norm", TensorKind::kFeedForwardNorm},
         {"attn_q", TensorKind::kQuery},
         {"attn_k", TensorKind::kKey},
         {"attn_v", TensorKind::kValue},
@@ -151,7 +151,7 @@ void AddConfiguration(const ModelConfig& config, DType dtype, files::GgufWriter&
   number("attention.head_count_kv", config.n_kv_heads);
   number("attention.key_length", config.head_dim);
   number("attention.value_length", config.head_dim);
-  writer.AddF32("llama.attention.layer_norm_rms_epsilon", static_cast<float>(config.rms_eps));
+  writer.AddF32("llama.attention.layer_norm_rms_epsilon", static_cast<float>(config.norm_eps));
   writer.AddF32("llama.rope.freq_base", static_cast<float>(config.rope_theta));
   number("rope.dimension_count", config.head_dim);
   number("expert_count", config.n_experts);

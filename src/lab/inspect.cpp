@@ -12,26 +12,19 @@ namespace {
 
 using files::TensorKind;
 
-const char* GroupOf(TensorKind kind) {
-  switch (kind) {
-    case TensorKind::kTokenEmbedding:
-      return "token embedding";
-    case TensorKind::kOutputHead:
+const char* NameOf(files::TensorGroup group, bool dense) {
+  switch (group) {
+    case files::TensorGroup::kEmbeddings:
+      return "embedding";
+    case files::TensorGroup::kHead:
       return "output head";
-    case TensorKind::kQuery:
-    case TensorKind::kKey:
-    case TensorKind::kValue:
-    case TensorKind::kAttentionOutput:
+    case files::TensorGroup::kAttention:
       return "attention";
-    case TensorKind::kRouter:
+    case files::TensorGroup::kRouter:
       return "router";
-    case TensorKind::kGateProj:
-    case TensorKind::kUpProj:
-    case TensorKind::kDownProj:
-      return "experts";
-    case TensorKind::kAttentionNorm:
-    case TensorKind::kMoeNorm:
-    case TensorKind::kFinalNorm:
+    case files::TensorGroup::kExperts:
+      return dense ? "feed-forward" : "experts";
+    case files::TensorGroup::kNorms:
       return "norms";
   }
   return "";
@@ -44,8 +37,9 @@ std::vector<BytesRow> BytesByKind(const files::Checkpoint& checkpoint) {
   for (const auto& [id, location] : checkpoint.tensors()) {
     bool shared = id.kind == TensorKind::kOutputHead && checkpoint.config().tied_embeddings;
     if (shared) continue;
-    BytesRow& row = groups[{GroupOf(id.kind), location.dtype}];
-    row.kind = GroupOf(id.kind);
+    const char* name = NameOf(files::GroupOf(id.kind), checkpoint.config().dense());
+    BytesRow& row = groups[{name, location.dtype}];
+    row.kind = name;
     row.dtype = location.dtype;
     ++row.n_tensors;
     row.n_bytes += location.n_bytes;

@@ -15,7 +15,8 @@ namespace moescope::lab {
 // Tensors of one kind and type. All of one expert's three matrices count as "experts", so the table
 // has a line for each thing a person would want to shrink.
 struct BytesRow {
-  std::string kind;  // "experts", "attention", "router", "norms", "token embedding", "output head"
+  std::string kind;  // "experts" ("feed-forward" if dense), "attention", "router", "norms",
+                     // "embedding", "output head"
   DType dtype = DType::kF32;
   uint64_t n_tensors = 0;  // a merged tensor counts once for each expert
   uint64_t n_bytes = 0;

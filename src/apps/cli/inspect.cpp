@@ -13,6 +13,7 @@
 #include "base/platform/cpu.h"
 #include "base/platform/memory.h"
 #include "base/units.h"
+#include "files/family.h"
 
 namespace moescope::cli {
 namespace {
@@ -94,25 +95,79 @@ void PrintCount(std::string_view label, uint64_t count, const std::string& note)
   fmt::print("  {:<22}{:>19}{}{}\n", label, FormatCount(count), note.empty() ? "" : "  ", note);
 }
 
+std::string RopeScalingText(const files::RopeScaling& scaling) {
+  using Kind = files::RopeScaling::Kind;
+  switch (scaling.kind) {
+    case Kind::kNone:
+      return "";
+    case Kind::kLinear:
+      return fmt::format(", stretched evenly by {}", scaling.factor);
+    case Kind::kLlama3:
+      return fmt::format(", stretched as Llama 3 by {} from a context of {}", scaling.factor,
+                         scaling.original_context);
+    case Kind::kYarn:
+      return fmt::format(", stretched by YaRN by {} from a context of {}", scaling.factor,
+                         scaling.original_context);
+    case Kind::kFactors:
+      return ", stretched by the factors in the file";
+  }
+  return "";
+}
+
+std::string PositionsText(const files::ModelConfig& c) {
+  if (c.positions == files::PositionKind::kLearned) return "an embedding learned for each";
+  return fmt::format("rotary, theta {}, {}{}", c.rope_theta,
+                     c.rope_layout == files::RopeLayout::kHalves
+                         ? "halves of a head turn together"
+                         : "neighbouring dimensions turn together",
+                     RopeScalingText(c.rope_scaling));
+}
+
+void PrintAttention(const files::ModelConfig& c) {
+  auto number = [](int value) { return FormatCount(static_cast<uint64_t>(value)); };
+  PrintLine("attention heads",
+            fmt::format("{} of {} dimensions", number(c.n_heads), number(c.head_dim)));
+  PrintLine("key-value heads", fmt::format("{} (each serves {} heads)", number(c.n_kv_heads),
+                                           c.n_heads / c.n_kv_heads));
+  if (c.sliding_window > 0) {
+    PrintLine("sliding window", fmt::format("a token sees itself and the {} before it",
+                                            number(c.sliding_window - 1)));
+  }
+  if (c.query_key_norm != files::QueryKeyNorm::kNone) {
+    PrintLine("query and key norm", c.query_key_norm == files::QueryKeyNorm::kPerHead
+                                        ? "each head by itself"
+                                        : "all heads of a token together");
+  }
+  PrintLine("positions", PositionsText(c));
+}
+
+void PrintFeedForward(const files::ModelConfig& c) {
+  auto number = [](int value) { return FormatCount(static_cast<uint64_t>(value)); };
+  const char* kind = c.feed_forward == files::FeedForwardKind::kSwiGlu ? "SwiGLU" : "GELU";
+  if (c.dense()) {
+    PrintLine("feed-forward", fmt::format("dense, ffn_dim {}, {}", number(c.ffn_dim), kind));
+    return;
+  }
+  PrintLine("experts", fmt::format("{} in each layer, {} chosen for each token",
+                                   number(c.n_experts), number(c.experts_per_token)));
+  PrintLine("routing weights", c.normalise_routing_weights
+                                   ? "softmax over the chosen"
+                                   : "softmax over all, not divided by the sum of the chosen");
+  PrintLine("ffn_dim", fmt::format("{} in each expert, {}", number(c.ffn_dim), kind));
+}
+
 void PrintArchitecture(const files::ModelConfig& c) {
   auto number = [](int value) { return FormatCount(static_cast<uint64_t>(value)); };
   fmt::print("\nArchitecture\n");
   PrintLine("layers", number(c.n_layers));
   PrintLine("model_dim", number(c.model_dim));
-  PrintLine("attention heads",
-            fmt::format("{} of {} dimensions", number(c.n_heads), number(c.head_dim)));
-  PrintLine("key-value heads", fmt::format("{} (each serves {} heads)", number(c.n_kv_heads),
-                                           c.n_heads / c.n_kv_heads));
-  PrintLine("experts", fmt::format("{} in each layer, {} chosen for each token",
-                                   number(c.n_experts), number(c.experts_per_token)));
-  PrintLine("ffn_dim", fmt::format("{} in each expert", number(c.ffn_dim)));
+  PrintAttention(c);
+  PrintFeedForward(c);
   PrintLine("vocabulary", number(c.vocab_size));
   PrintLine("context", fmt::format("{} tokens", number(c.context)));
-  PrintLine("rotary embedding", fmt::format("theta {}, {}", c.rope_theta,
-                                            c.rope_layout == files::RopeLayout::kHalves
-                                                ? "halves of a head turn together"
-                                                : "neighbouring dimensions turn together"));
-  PrintLine("norm epsilon", fmt::format("{:.3g}", c.rms_eps));
+  PrintLine("norm",
+            fmt::format("{}, epsilon {:.3g}",
+                        c.norm == files::NormKind::kRms ? "RMS" : "layer norm", c.norm_eps));
   PrintLine("embeddings",
             c.tied_embeddings ? "output head is the token embedding" : "output head of its own");
 }
@@ -122,19 +177,23 @@ void PrintParameters(const Inspection& result) {
   const files::ParameterCounts& counts = result.counts;
   fmt::print("\nParameters\n");
   PrintCount("total", counts.total, "");
-  PrintCount(fmt::format("active, K = {}", c.experts_per_token), counts.active,
-             Percent(counts.active, counts.total) + " of total, for each token");
-  for (int k = 1; k <= std::min(3, c.n_experts); ++k) {
-    if (k == c.experts_per_token) continue;
-    PrintCount(fmt::format("active, if K = {}", k), CountParameters(c, k).active, "");
+  if (c.dense()) {
+    PrintCount("feed-forward", counts.all_experts, Percent(counts.all_experts, counts.total));
+  } else {
+    PrintCount(fmt::format("active, K = {}", c.experts_per_token), counts.active,
+               Percent(counts.active, counts.total) + " of total, for each token");
+    for (int k = 1; k <= std::min(3, c.n_experts); ++k) {
+      if (k == c.experts_per_token) continue;
+      PrintCount(fmt::format("active, if K = {}", k), CountParameters(c, k).active, "");
+    }
+    PrintCount("one expert", counts.one_expert, "");
+    PrintCount(fmt::format("all {} experts", FormatCount(static_cast<uint64_t>(c.n_experts) *
+                                                         static_cast<uint64_t>(c.n_layers))),
+               counts.all_experts, Percent(counts.all_experts, counts.total));
   }
-  PrintCount("one expert", counts.one_expert, "");
-  PrintCount(fmt::format("all {} experts", FormatCount(static_cast<uint64_t>(c.n_experts) *
-                                                       static_cast<uint64_t>(c.n_layers))),
-             counts.all_experts, Percent(counts.all_experts, counts.total));
   PrintCount("attention", counts.attention, Percent(counts.attention, counts.total));
   PrintCount("embeddings and head", counts.embeddings, Percent(counts.embeddings, counts.total));
-  PrintCount("routers", counts.router, Percent(counts.router, counts.total));
+  if (!c.dense()) PrintCount("routers", counts.router, Percent(counts.router, counts.total));
   PrintCount("norms", counts.norms, Percent(counts.norms, counts.total));
 }
 
@@ -154,12 +213,18 @@ void PrintBytes(const Inspection& result) {
   fmt::print("  {:<18}{:<8}{:>8}{:>12}\n", "together", "", "", FormatBytes(result.weight_bytes));
 }
 
+bool HasRouters(const files::Checkpoint& checkpoint) {
+  return checkpoint.has_weights() && !checkpoint.config().dense();
+}
+
+// Requires: HasRouters.
 DType RouterType(const files::Checkpoint& checkpoint) {
   return checkpoint.tensor({files::TensorKind::kRouter, 0}).dtype;
 }
 
 // Quantised routers choose other experts than the model's own.
 bool AnyRouterQuantised(const files::Checkpoint& checkpoint) {
+  if (!HasRouters(checkpoint)) return false;
   for (int layer = 0; layer < checkpoint.config().n_layers; ++layer) {
     DType dtype = checkpoint.tensor({files::TensorKind::kRouter, layer}).dtype;
     if (Info(dtype).block_elements > 1) return true;
@@ -171,7 +236,7 @@ void PrintRest(const Inspection& result) {
   const files::Checkpoint& checkpoint = result.checkpoint;
   const files::ModelConfig& c = checkpoint.config();
   fmt::print("\nRunning it\n");
-  if (checkpoint.has_weights()) {
+  if (HasRouters(checkpoint)) {
     PrintLine("router stored as",
               fmt::format("{}{}", Name(RouterType(checkpoint)),
                           AnyRouterQuantised(checkpoint)
@@ -225,8 +290,10 @@ void PrintText(const Inspection& result) {
   std::string where = n_files == 0   ? "configuration only"
                       : n_files == 1 ? fmt::format("{} file", checkpoint.format())
                                      : fmt::format("{} {} files", n_files, checkpoint.format());
-  fmt::print("{}\n  {}, a mixture of experts; {}; identity {}\n", checkpoint.path(), "Mixtral",
-             where, checkpoint.Identity());
+  fmt::print("{}\n  {}, {}; {}; identity {}\n", checkpoint.path(),
+             files::FamilyOf(checkpoint.config()).title,
+             checkpoint.config().dense() ? "dense" : "a mixture of experts", where,
+             checkpoint.Identity());
   PrintArchitecture(checkpoint.config());
   PrintParameters(result);
   PrintBytes(result);
@@ -265,7 +332,7 @@ void PrintJson(const Inspection& result) {
                     {"tensors", row.n_tensors},
                     {"bytes", row.n_bytes}});
   }
-  ordered_json active;
+  ordered_json active = ordered_json::object();
   for (int k = 1; k <= std::min(3, c.n_experts); ++k) {
     active[std::to_string(k)] = CountParameters(c, k).active;
   }
@@ -290,7 +357,12 @@ void PrintJson(const Inspection& result) {
         {"context", c.context},
         {"rope_theta", c.rope_theta},
         {"rope_layout", c.rope_layout == files::RopeLayout::kHalves ? "halves" : "interleaved"},
-        {"rms_eps", c.rms_eps},
+        {"positions", c.positions == files::PositionKind::kRotary ? "rotary" : "learned"},
+        {"sliding_window",
+         c.sliding_window > 0 ? ordered_json(c.sliding_window) : ordered_json(nullptr)},
+        {"normalise_routing_weights",
+         c.dense() ? ordered_json(nullptr) : ordered_json(c.normalise_routing_weights)},
+        {"norm_eps", c.norm_eps},
         {"tied_embeddings", c.tied_embeddings}}},
       {"parameters",
        {{"total", counts.total},
@@ -303,8 +375,9 @@ void PrintJson(const Inspection& result) {
         {"router", counts.router},
         {"norms", counts.norms}}},
       {"weight_bytes", weights ? ordered_json(result.weight_bytes) : ordered_json(nullptr)},
-      {"router_type", weights ? ordered_json(Name(RouterType(checkpoint))) : ordered_json(nullptr)},
-      {"router_quantised", weights && AnyRouterQuantised(checkpoint)},
+      {"router_type",
+       HasRouters(checkpoint) ? ordered_json(Name(RouterType(checkpoint))) : ordered_json(nullptr)},
+      {"router_quantised", AnyRouterQuantised(checkpoint)},
       {"tokenizer", vocabulary == nullptr ? ordered_json(nullptr)
                                           : ordered_json{{"kind", "SentencePiece BPE"},
                                                          {"pieces", vocabulary->pieces.size()},

@@ -17,7 +17,8 @@ uint64_t Align(uint64_t offset) {
 
 WeightStore::WeightStore(const files::Checkpoint& checkpoint, bool read_into_memory)
     : checkpoint_(checkpoint) {
-  read_into_memory ? ReadAll() : Map();
+  if (!read_into_memory) Map();
+  Read(read_into_memory);
 }
 
 void WeightStore::Map() {
@@ -26,6 +27,7 @@ void WeightStore::Map() {
   }
   // The file may have shrunk since its header was read; a mapping must not be read past its end.
   for (const auto& [id, location] : checkpoint_.tensors()) {
+    if (location.column_stride != 0) continue;  // read below
     const MappedFile& file = *mapped_[location.file];
     if (location.offset + location.n_bytes > file.bytes().size()) {
       throw Error(ErrorKind::kCorrupt,
@@ -37,28 +39,33 @@ void WeightStore::Map() {
   }
 }
 
-void WeightStore::ReadAll() {
+void WeightStore::Read(bool all) {
   uint64_t total = 0;
   for (const auto& [id, location] : checkpoint_.tensors()) {
+    if (!all && location.column_stride == 0) continue;
     memory_offset_[id] = total;
     total = Align(total + location.n_bytes);
   }
+  if (total == 0) return;
   uint64_t available = AvailableMemoryBytes();
   if (total > available) {
-    throw Error(ErrorKind::kResource, "cannot read the weights of " + checkpoint_.path() +
-                                          " into memory: needed " + FormatBytes(total) +
-                                          ", available " + FormatBytes(available) +
-                                          "; leave them mapped");
+    throw Error(ErrorKind::kResource,
+                "cannot read the weights of " + checkpoint_.path() + " into memory: needed " +
+                    FormatBytes(total) + ", available " + FormatBytes(available) +
+                    (all ? "; leave them mapped" : "; convert the model to GGUF, which is mapped"));
   }
   memory_ = AlignedBytes(total, "the weights");
-  for (const auto& [id, location] : checkpoint_.tensors()) {
-    checkpoint_.file(location.file)
-        .Read(location.offset, {memory_.data() + memory_offset_[id], location.n_bytes});
+  for (const auto& [id, offset] : memory_offset_) {
+    const files::TensorLocation& location = checkpoint_.tensor(id);
+    checkpoint_.ReadRows(location, 0, location.n_rows(),
+                         {memory_.data() + offset, location.n_bytes});
   }
 }
 
 const std::byte* WeightStore::Data(const files::TensorLocation& location) const {
-  if (mapped_.empty()) return memory_.data() + memory_offset_.at(location.id);
+  if (auto at = memory_offset_.find(location.id); at != memory_offset_.end()) {
+    return memory_.data() + at->second;
+  }
   return mapped_[location.file]->bytes().data() + location.offset;
 }
 
@@ -75,7 +82,7 @@ WeightMatrix WeightStore::Acquire(files::TensorId id) {
 }
 
 void WeightStore::Prefetch(files::TensorId id) const {
-  if (mapped_.empty()) return;
+  if (mapped_.empty() || memory_offset_.contains(id)) return;
   const files::TensorLocation& location = checkpoint_.tensor(id);
   PrefetchMapped({Data(location), location.n_bytes});
 }

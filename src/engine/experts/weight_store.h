@@ -26,7 +26,8 @@ struct WeightMatrix {
 
 class WeightStore {
  public:
-  // read_into_memory: copies every tensor into one aligned allocation instead of mapping.
+  // read_into_memory: copies every tensor into one aligned allocation instead of mapping. Tensors
+  // that are stored transposed are always copied.
   // The checkpoint must outlive the store. Throws Error(kNotFound, kIo, kResource, kCorrupt).
   WeightStore(const files::Checkpoint& checkpoint, bool read_into_memory);
 
@@ -39,12 +40,13 @@ class WeightStore {
   // Bytes acquired since the store was opened: a wave reads each weight once, so after one wave
   // this is the size of the model.
   uint64_t bytes_acquired() const { return bytes_acquired_.load(std::memory_order_relaxed); }
-  // Bytes held in memory by this store (0 when mapped).
+  // Bytes held in memory by this store.
   uint64_t bytes_in_memory() const { return memory_.size(); }
 
  private:
   void Map();
-  void ReadAll();
+  // All tensors, or those that lie transposed in their file and so cannot be mapped.
+  void Read(bool all);
   const std::byte* Data(const files::TensorLocation& location) const;
 
   const files::Checkpoint& checkpoint_;

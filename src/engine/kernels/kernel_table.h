@@ -43,8 +43,17 @@ struct KernelTable {
   // out = x / sqrt(mean(x^2) + eps) * weight over n elements. Source: arXiv 1910.07467.
   void (*rms_norm)(const float* x, const float* weight, float eps, float* out, int n) noexcept;
 
+  // out = (x - mean) / sqrt(mean((x - mean)^2) + eps) * weight + bias over n elements.
+  // Source: arXiv 1607.06450.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, float* out,
+                     int n) noexcept;
+
   // gate[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)). Source: arXiv 2002.05202.
   void (*silu_multiply)(float* gate, const float* up, size_t n) noexcept;
+
+  // x[i] = gelu(x[i]) = x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3): the form by tanh.
+  // Source: arXiv 1606.08415.
+  void (*gelu)(float* x, size_t n) noexcept;
 
   // out[i] += scale * x[i], multiply then add (two roundings at every level).
   void (*add_scaled)(float* out, const float* x, float scale, size_t n) noexcept;

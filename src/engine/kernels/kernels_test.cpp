@@ -232,6 +232,51 @@ TEST_P(Kernels, SiluMultiplyAgreesWithDouble) {
   }
 }
 
+TEST_P(Kernels, LayerNormAgreesWithDouble) {
+  for (int n : kSizes) {
+    if (n < 2) continue;  // one number has no variance
+    auto x = Random(n, 20, 3);
+    for (float& value : x) value += 2;
+    const auto weight = Random(n, 21), bias = Random(n, 22);
+    std::vector<float> out(n);
+    table_->layer_norm(x.data(), weight.data(), bias.data(), 1e-5f, out.data(), n);
+    double mean = 0, squares = 0, largest = 0;
+    for (float value : x) mean += double{value} / n;
+    for (float value : x) squares += (value - mean) * (value - mean);
+    for (float value : x) largest = std::max(largest, std::abs(double{value}));
+    const double scale = 1 / std::sqrt(squares / n + 1e-5f);
+    const double m = std::min(n, kSumBlock) + n / kSumBlock + 8;
+    for (int i = 0; i < n; ++i) {
+      const double normed = (x[i] - mean) * scale * weight[i];
+      // The mean errs by m roundings of the largest magnitude, and everything is scaled.
+      const double of_mean = m * kUnit * largest * scale * std::abs(weight[i]);
+      EXPECT_NEAR(out[i], normed + bias[i],
+                  kUnit * m * (std::abs(normed) + std::abs(bias[i])) + 2 * of_mean)
+          << n << " " << i;
+    }
+  }
+}
+
+TEST_P(Kernels, GeluAgreesWithDouble) {
+  std::vector<float> x = {0, -0.0f, 1,  -1,  3,    -3,    5,     -5,
+                          9, -9,    40, -40, 1e4f, -1e4f, 3e38f, -3e38f};
+  const auto more = Random(51, 23, 5);
+  x.insert(x.end(), more.begin(), more.end());
+  std::vector<float> out = x;
+  table_->gelu(out.data(), out.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double value = x[i];
+    const double u = 1.5957691216057308 * (value + 0.044715 * value * value * value);
+    const double expected = u < -700 ? 0 : value / (1 + std::exp(-u));
+    // The argument is rounded seven times before the exponential.
+    const double relative = ExpBound(u) + 8 * kUnit * std::abs(u) + 3 * kUnit;
+    EXPECT_NEAR(
+        out[i], expected,
+        std::abs(expected) * std::min(relative, 1.0) + std::abs(value) * (u < -80 ? 1e-34 : 0))
+        << value;
+  }
+}
+
 TEST_P(Kernels, AddScaledRoundsTwice) {
   for (int n : kSizes) {
     const auto x = Random(n, 10), start = Random(n, 11);

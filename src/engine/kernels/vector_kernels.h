@@ -258,6 +258,25 @@ void RmsNorm(const float* x, const float* weight, float eps, float* out, int n) 
   });
 }
 
+void LayerNorm(const float* x, const float* weight, const float* bias, float eps, float* out,
+               int n) noexcept {
+  const float count = static_cast<float>(n);
+  const float mean =
+      SumOf(n, [&](int i, int lanes) { return Vec::LoadFirst(x + i, lanes); }) / count;
+  const Vec shift = Vec::Set(mean);
+  // Lanes beyond the end hold the mean, so that they add nothing.
+  const float squares = SumOf(n, [&](int i, int lanes) {
+    Vec value = Vec::LoadFirst(x + i, lanes, mean) - shift;
+    return value * value;
+  });
+  const Vec scale = Vec::Set(1 / std::sqrt(squares / count + eps));
+  ForEachVector(n, [&](int i, int lanes) {
+    const Vec value = (Vec::LoadFirst(x + i, lanes) - shift) * scale;
+    (value * Vec::LoadFirst(weight + i, lanes) + Vec::LoadFirst(bias + i, lanes))
+        .StoreFirst(out + i, lanes);
+  });
+}
+
 void SiluMultiply(float* gate, const float* up, size_t n) noexcept {
   const Vec one = Vec::Set(1);
   const Vec limit = Vec::Set(-88);
@@ -267,6 +286,21 @@ void SiluMultiply(float* gate, const float* up, size_t n) noexcept {
     // e^-g is clamped to a finite value; where that bites the result is below 6e-37: taken as 0.
     Vec silu = ZeroWhereBelow(g / (one + Exp(Vec::Zero() - Max(g, limit))), g, limit);
     (silu * Vec::LoadFirst(up + i, lanes)).StoreFirst(gate + i, lanes);
+  }
+}
+
+void Gelu(float* x, size_t n) noexcept {
+  const Vec one = Vec::Set(1);
+  const Vec limit = Vec::Set(-88);
+  const Vec cubic = Vec::Set(0.044715f);
+  const Vec twice_root = Vec::Set(1.5957691216f);  // 2 sqrt(2 / pi)
+  for (size_t i = 0; i < n; i += Vec::kWidth) {
+    int lanes = n - i < Vec::kWidth ? static_cast<int>(n - i) : Vec::kWidth;
+    const Vec value = Vec::LoadFirst(x + i, lanes);
+    const Vec u = twice_root * (value + cubic * value * value * value);
+    // As in SiluMultiply: where e^-u is clamped the result is below 6e-37.
+    ZeroWhereBelow(value / (one + Exp(Vec::Zero() - Max(u, limit))), u, limit)
+        .StoreFirst(x + i, lanes);
   }
 }
 
@@ -366,7 +400,9 @@ constexpr KernelTable MakeKernelTable(KernelLevel level) {
           .multiply_columns = MultiplyColumns,
           .dequantise = Dequantise,
           .rms_norm = RmsNorm,
+          .layer_norm = LayerNorm,
           .silu_multiply = SiluMultiply,
+          .gelu = Gelu,
           .add_scaled = AddScaled,
           .softmax = Softmax,
           .cross_entropy = CrossEntropy,

@@ -1,15 +1,39 @@
 #include "engine/model/model.h"
 
+#include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "base/tensor/convert_rows.h"
+#include "engine/ops/rope.h"
 
 namespace moescope::engine {
 
 Model::Model(files::Checkpoint checkpoint) : checkpoint_(std::move(checkpoint)) {
   router_ = {.n_experts = config().n_experts,
              .experts_per_token = config().experts_per_token,
-             .score = routing::ScoreFunction::kSoftmaxOverChosen};
+             .score = config().normalise_routing_weights
+                          ? routing::ScoreFunction::kSoftmaxOverChosen
+                          : routing::ScoreFunction::kSoftmaxOverAll};
+}
+
+void Model::ReadRopeFrequencies() {
+  if (config().positions != files::PositionKind::kRotary) return;
+  std::vector<float> factors;
+  if (files::HasTensor(files::TensorKind::kRopeFactors, config())) {
+    const files::TensorLocation& at = checkpoint_.tensor({files::TensorKind::kRopeFactors});
+    std::vector<std::byte> stored(at.n_bytes);
+    checkpoint_.ReadRows(at, 0, 1, stored);
+    factors.resize(static_cast<size_t>(at.shape[0]));
+    DequantiseRow(at.dtype, stored.data(), factors);
+    for (float factor : factors) {
+      if (factor > 0 && factor <= 1e9f) continue;
+      throw Error(ErrorKind::kCorrupt, "cannot run " + checkpoint_.path() + ": tensor '" + at.name +
+                                           "': expected positive numbers, found " +
+                                           std::to_string(factor));
+    }
+  }
+  rope_frequencies_ = RopeFrequencies(config(), factors);
 }
 
 std::unique_ptr<Model> Model::Open(const std::string& path, Residency residency) {
@@ -19,6 +43,7 @@ std::unique_ptr<Model> Model::Open(const std::string& path, Residency residency)
                                              ": expected weights, found only a configuration; "
                                              "`inspect` works on it");
   }
+  model->ReadRopeFrequencies();
   model->weights_ =
       std::make_unique<WeightStore>(model->checkpoint_, residency == Residency::kRead);
   return model;

@@ -20,6 +20,14 @@ using files::TensorKind;
 constexpr int64_t kTasksPerWorker = 8;
 constexpr int64_t kMinBlockRows = 32;
 
+// Of a dense layer the one network is an expert that every token chooses, with weight 1.
+routing::RouterDescription RouterOf(const Model& model, int experts_per_token) {
+  if (model.config().dense()) return {.n_experts = 1, .experts_per_token = 1};
+  routing::RouterDescription router = model.router();
+  if (experts_per_token > 0) router.experts_per_token = experts_per_token;
+  return router;
+}
+
 void ToFloat(const KernelTable& kernels, const WeightMatrix& w, std::vector<float>& out) {
   out.resize(static_cast<size_t>(w.rows * w.cols));
   for (int64_t row = 0; row < w.rows; ++row) {
@@ -45,9 +53,11 @@ int64_t FindNonFinite(const float* values, int64_t n) {
   return std::find_if(values, values + n, [](float v) { return !std::isfinite(v); }) - values;
 }
 
-void Wave::Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids) {
+void Wave::Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids,
+               KvCache* cache) {
   if (sequence_begin.empty()) sequence_begin.push_back(0);
-  int32_t position = 0;
+  caches.push_back(cache);
+  auto position = static_cast<int32_t>(cache == nullptr ? 0 : cache->length());
   for (int32_t token_id : token_ids) {
     rows.push_back(
         {.sequence = sequence, .position = position++, .token_id = token_id, .branch = branch});
@@ -58,6 +68,7 @@ void Wave::Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_
 void Wave::clear() {
   rows.clear();
   sequence_begin.clear();
+  caches.clear();
 }
 
 Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, ThreadPool& pool_in,
@@ -66,27 +77,26 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
       kernels(kernels_in),
       pool(pool_in),
       options(options_in),
-      router(model.router()),
-      shape(SweepShape::Of(model.config(),
-                           options.experts_per_token > 0 ? options.experts_per_token
-                                                         : model.router().experts_per_token,
-                           options.wave_rows, options.max_sequence, pool.n_threads())),
+      router(RouterOf(model, options.experts_per_token)),
+      shape(SweepShape::Of(model.config(), router.experts_per_token, options.wave_rows,
+                           options.max_sequence, pool.n_threads())),
       worker_floats(shape.WorkerFloats()),
       buffers(shape),
-      rope(model.config().head_dim, model.config().rope_theta, options.max_sequence,
-           model.config().rope_layout),
       non_finite(static_cast<size_t>(pool.n_threads())),
       expert_blocks(router.n_experts, static_cast<int64_t>(shape.SlotCount())) {
-  router.experts_per_token = static_cast<int>(shape.experts_per_token);
   MOESCOPE_CHECK(router.experts_per_token <= router.n_experts);
-  MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows >= options.max_sequence);
+  MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows > 0);
+  if (!model.rope_frequencies().empty()) {
+    rope.emplace(model.rope_frequencies(), model.config().rope_scaling.attention_factor,
+                 options.max_sequence, model.config().rope_layout);
+  }
   queries = buffers.shared.data();
   values = queries + shape.wave_rows * shape.query_dim;
   keys = values + shape.wave_rows * shape.kv_dim;
   outputs = buffers.shared.data();
   weights.experts.resize(static_cast<size_t>(router.n_experts));
   const auto rows = static_cast<size_t>(shape.wave_rows);
-  key_places.reserve(rows);
+  places.reserve(rows);
   attention_tasks.reserve(rows);
 }
 
@@ -107,39 +117,75 @@ void Sweep::State::CheckWave() const {
 }
 
 void Sweep::State::PlaceSequences() {
-  key_places.clear();
+  places.clear();
   attention_tasks.clear();
-  int64_t next = 0;
+  float* next = keys;
   for (size_t s = 0; s + 1 < wave->sequence_begin.size(); ++s) {
-    const int64_t length = wave->sequence_begin[s + 1] - wave->sequence_begin[s];
-    const int64_t stride = KeyStride(length);
-    key_places.push_back({next, stride});
-    next += stride * shape.kv_dim;
-    // The last block of a sequence has most keys: long tasks first, so that the end is even.
-    for (int64_t block = (length + kQueryBlock - 1) / kQueryBlock - 1; block >= 0; --block) {
-      const int64_t first = block * kQueryBlock;
-      attention_tasks.push_back({static_cast<int64_t>(s), static_cast<int>(first),
-                                 static_cast<int>(std::min<int64_t>(kQueryBlock, length - first))});
+    const int64_t begin = wave->sequence_begin[s];
+    const int64_t length = wave->sequence_begin[s + 1] - begin;
+    const KvCache* cache = wave->caches[s];
+    const int64_t first = cache == nullptr ? 0 : cache->length();
+    const int64_t end = first + length;
+    if (cache == nullptr) {
+      const int64_t stride = KeyStride(length);
+      places.push_back({next, stride, values + begin * shape.kv_dim, 0});
+      next += stride * shape.kv_dim;
+    } else {
+      MOESCOPE_CHECK(end <= cache->capacity());
+      places.push_back({nullptr, cache->key_stride(), nullptr, first});
     }
+    // The last block of a sequence has most keys: long tasks first, so that the end is even.
+    for (int64_t block = (end - 1) / kQueryBlock; block >= first / kQueryBlock; --block) {
+      const int64_t from = std::max(block * kQueryBlock, first);
+      const int64_t to = std::min((block + 1) * kQueryBlock, end);
+      attention_tasks.push_back(
+          {static_cast<int64_t>(s), static_cast<int>(from), static_cast<int>(to - from)});
+    }
+  }
+}
+
+void Sweep::State::PlaceCaches() {
+  for (size_t s = 0; s < places.size(); ++s) {
+    KvCache* cache = wave->caches[s];
+    if (cache == nullptr) continue;
+    places[s].keys = cache->Keys(layer);
+    places[s].values = cache->Values(layer);
   }
 }
 
 void Sweep::State::AcquireLayer(int next_layer) {
   layer = next_layer;
+  const files::ModelConfig& config = model.config();
+  // A null matrix where the model has no such tensor.
   auto acquire = [&](TensorKind kind, int expert = -1) {
-    return model.weights().Acquire({kind, layer, expert});
+    return files::HasTensor(kind, config) ? model.weights().Acquire({kind, layer, expert})
+                                          : WeightMatrix{};
   };
-  ToFloat(kernels, acquire(TensorKind::kAttentionNorm), weights.attention_norm);
-  ToFloat(kernels, acquire(TensorKind::kMoeNorm), weights.moe_norm);
-  ToFloat(kernels, acquire(TensorKind::kRouter), weights.router);
+  auto floats = [&](TensorKind kind, std::vector<float>& out, int expert = -1) {
+    ToFloat(kernels, acquire(kind, expert), out);
+  };
+  floats(TensorKind::kAttentionNorm, weights.attention_norm.weight);
+  floats(TensorKind::kAttentionNormBias, weights.attention_norm.bias);
+  floats(TensorKind::kFeedForwardNorm, weights.feed_forward_norm.weight);
+  floats(TensorKind::kFeedForwardNormBias, weights.feed_forward_norm.bias);
+  floats(TensorKind::kQueryBias, weights.query_bias);
+  floats(TensorKind::kKeyBias, weights.key_bias);
+  floats(TensorKind::kValueBias, weights.value_bias);
+  floats(TensorKind::kQueryNorm, weights.query_norm);
+  floats(TensorKind::kKeyNorm, weights.key_norm);
+  floats(TensorKind::kAttentionOutputBias, weights.output_bias);
+  floats(TensorKind::kRouter, weights.router);
   weights.query = acquire(TensorKind::kQuery);
   weights.key = acquire(TensorKind::kKey);
   weights.value = acquire(TensorKind::kValue);
   weights.attention_output = acquire(TensorKind::kAttentionOutput);
   for (int expert = 0; expert < router.n_experts; ++expert) {
-    weights.experts[expert] = {.gate_proj = acquire(TensorKind::kGateProj, expert),
-                               .up_proj = acquire(TensorKind::kUpProj, expert),
-                               .down_proj = acquire(TensorKind::kDownProj, expert)};
+    LayerWeights::Expert& to = weights.experts[expert];
+    to.gate_proj = acquire(TensorKind::kGateProj, expert);
+    to.up_proj = acquire(TensorKind::kUpProj, expert);
+    to.down_proj = acquire(TensorKind::kDownProj, expert);
+    floats(TensorKind::kUpProjBias, to.up_bias, expert);
+    floats(TensorKind::kDownProjBias, to.down_bias, expert);
   }
 }
 
@@ -151,6 +197,7 @@ void Sweep::State::PrefetchLayer(int next_layer) const {
   }
   for (int expert = 0; expert < router.n_experts; ++expert) {
     for (TensorKind kind : {TensorKind::kGateProj, TensorKind::kUpProj, TensorKind::kDownProj}) {
+      if (!files::HasTensor(kind, model.config())) continue;
       model.weights().Prefetch({kind, next_layer, expert});
     }
   }
@@ -220,13 +267,17 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
   for (NonFinite& noted : non_finite) noted.row = -1;
 
   const int n_layers = model.config().n_layers;
-  ToFloat(kernels, model.weights().Acquire({TensorKind::kFinalNorm}), final_norm);
+  ToFloat(kernels, model.weights().Acquire({TensorKind::kFinalNorm}), final_norm.weight);
+  if (files::HasTensor(TensorKind::kFinalNormBias, model.config())) {
+    ToFloat(kernels, model.weights().Acquire({TensorKind::kFinalNormBias}), final_norm.bias);
+  }
   AcquireLayer(0);
   layer = -1;
   Embed(weights.attention_norm);
   for (int next = 0; next < n_layers; ++next) {
     layer = next;
     PrefetchLayer(next + 1);
+    PlaceCaches();
     Project();
     RunAttention();
     ProjectOutput();
@@ -241,16 +292,30 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
   layer = -1;
   if (options.losses) RunHead();
 
-  double pairs = 0;
-  for (size_t s = 0; s + 1 < new_wave.sequence_begin.size(); ++s) {
-    auto n = static_cast<double>(new_wave.sequence_begin[s + 1] - new_wave.sequence_begin[s]);
-    pairs += n * (n + 1) / 2;
+  for (size_t s = 0; s < places.size(); ++s) {
+    if (KvCache* cache = wave->caches[s]; cache != nullptr) {
+      const int64_t n = wave->sequence_begin[s + 1] - wave->sequence_begin[s];
+      cache->set_length(cache->length() + n);
+    }
   }
+  CountFlops();
+}
+
+void Sweep::State::CountFlops() {
+  double pairs = 0;  // of a query and a key it sees
+  for (size_t s = 0; s < places.size(); ++s) {
+    const auto n = static_cast<double>(wave->sequence_begin[s + 1] - wave->sequence_begin[s]);
+    pairs += n * static_cast<double>(places[s].first_position) + n * (n + 1) / 2;
+  }
+  const files::ModelConfig& config = model.config();
   const double d = static_cast<double>(shape.model_dim), q = static_cast<double>(shape.query_dim);
-  const double per_row = d * (2 * q + 2 * static_cast<double>(shape.kv_dim) + router.n_experts);
-  flops = 2 * (n_layers * (static_cast<double>(n_rows) * per_row + pairs * 2 * q) +
-               static_cast<double>(n_assignments) * 3 * d * static_cast<double>(shape.ffn_dim) +
-               (options.losses ? static_cast<double>(n_rows) * d * shape.vocab_size : 0));
+  const double rows = static_cast<double>(n_rows);
+  const double per_row = d * (2 * q + 2 * static_cast<double>(shape.kv_dim) + config.n_experts);
+  const double matrices = config.feed_forward == files::FeedForwardKind::kSwiGlu ? 3 : 2;
+  flops =
+      2 * (config.n_layers * (rows * per_row + pairs * 2 * q) +
+           static_cast<double>(n_assignments) * matrices * d * static_cast<double>(shape.ffn_dim) +
+           (options.losses ? rows * d * static_cast<double>(shape.vocab_size) : 0));
 }
 
 Sweep::Sweep(const Model& model, const KernelTable& kernels, ThreadPool& pool,

@@ -9,17 +9,23 @@
 
 #include "base/parallel/thread_pool.h"
 #include "engine/kernels/kernel_table.h"
+#include "engine/model/kv_cache.h"
 #include "engine/model/model.h"
 #include "routing/probe.h"
 
 namespace moescope::engine {
 
 // Rows of a wave, sequence after sequence; a sequence's rows are consecutive, positions 0, 1, ...
+// or those after the ones its cache holds.
 struct Wave {
   std::vector<routing::RowInfo> rows;
   // First row of each sequence, and rows.size() at the end.
   std::vector<int64_t> sequence_begin;
-  void Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids);
+  // Of each sequence; null: it begins here and nothing of it is kept.
+  std::vector<KvCache*> caches;
+  // The cache, if any, must outlive the wave and have room.
+  void Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids,
+           KvCache* cache = nullptr);
   void clear();
   int64_t n_rows() const { return static_cast<int64_t>(rows.size()); }
 };
@@ -39,8 +45,8 @@ SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int
                     int n_threads, uint64_t extra_bytes_per_row = 0);
 
 struct SweepOptions {
-  int64_t wave_rows = 0;  // capacity, from the plan
-  int max_sequence = 0;
+  int64_t wave_rows = 0;      // capacity, from the plan
+  int max_sequence = 0;       // positions a sequence may have, those in its cache included
   bool losses = true;         // run the head on all rows
   int experts_per_token = 0;  // other than the model's own; 0: the model's
 };
@@ -54,11 +60,12 @@ class Sweep {
   ~Sweep();
 
   // Runs the wave. Afterwards losses() [n_rows] holds -log p(next token) in nats, NaN at the last
-  // row of each sequence. Probes see each layer in order; those that edit come into force in the
-  // order given, and the edits of one that has not declared them are discarded.
-  // Requires: rows and sequences within the options. Throws Error(kBadInput) for token ids outside
-  // the vocabulary, Error(kCorrupt) at the first (lowest layer, then row) non-finite activation,
-  // naming layer, expert and token; kCancelled. The sweep can be used again afterwards.
+  // row of each sequence, and caches hold the new rows as well. Probes see each layer in order;
+  // those that edit come into force in the order given, and the edits of one that has not declared
+  // them are discarded. Requires: rows and sequences within the options; no cache twice. Throws
+  // Error(kBadInput) for token ids outside the vocabulary, Error(kCorrupt) at the first (lowest
+  // layer, then row) non-finite activation, naming layer, expert and token; kCancelled. The sweep
+  // can be used again afterwards, and caches are as long as before.
   void Run(const Wave& wave, std::span<routing::Probe* const> probes);
   std::span<const float> losses() const;
 

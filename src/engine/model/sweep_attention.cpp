@@ -7,20 +7,32 @@
 
 namespace moescope::engine {
 
-void Sweep::State::NormRows(Range rows, const std::vector<float>& norm) {
-  const auto eps = static_cast<float>(model.config().rms_eps);
+void Sweep::State::NormRows(Range rows, const NormWeights& norm) {
+  const auto eps = static_cast<float>(model.config().norm_eps);
+  const auto dim = static_cast<int>(shape.model_dim);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    kernels.rms_norm(Residual(row), norm.data(), eps, Normed(row),
-                     static_cast<int>(shape.model_dim));
+    if (norm.bias.empty()) {
+      kernels.rms_norm(Residual(row), norm.weight.data(), eps, Normed(row), dim);
+    } else {
+      kernels.layer_norm(Residual(row), norm.weight.data(), norm.bias.data(), eps, Normed(row),
+                         dim);
+    }
   }
 }
 
-void Sweep::State::Embed(const std::vector<float>& next_norm) {
+void Sweep::State::Embed(const NormWeights& next_norm) {
   const WeightMatrix embedding = model.weights().Acquire({files::TensorKind::kTokenEmbedding});
+  const bool learned = model.config().positions == files::PositionKind::kLearned;
+  const WeightMatrix positions =
+      learned ? model.weights().Acquire({files::TensorKind::kPositionEmbedding}) : WeightMatrix{};
+  const auto dim = static_cast<size_t>(shape.model_dim);
   ForRows(kMaxBlockRows, [&](Range rows, int worker) {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
-      DequantiseRowOf(kernels, embedding, wave->rows[static_cast<size_t>(row)].token_id,
-                      Residual(row));
+      const routing::RowInfo& info = wave->rows[static_cast<size_t>(row)];
+      DequantiseRowOf(kernels, embedding, info.token_id, Residual(row));
+      if (!learned) continue;
+      DequantiseRowOf(kernels, positions, info.position, Scratch(worker));
+      kernels.add_scaled(Residual(row), Scratch(worker), 1, dim);
     }
     if (probes.Wants(routing::kSiteResidualAfterMoe)) {
       probes.Call(
@@ -41,8 +53,40 @@ void Sweep::State::Embed(const std::vector<float>& next_norm) {
 }
 
 void Sweep::State::Project() {
+  // A norm over whole rows of queries and keys needs all heads of them in one task.
+  if (model.config().query_key_norm == files::QueryKeyNorm::kWholeRow) {
+    const int64_t ends[] = {0, shape.query_dim, shape.query_dim + shape.kv_dim,
+                            shape.query_dim + 2 * shape.kv_dim};
+    ForTiles(3, [&](Range rows, Range parts, int worker) {
+      ProjectTile(rows, {ends[parts.begin] / shape.head_dim, ends[parts.end] / shape.head_dim},
+                  worker);
+    });
+    return;
+  }
   const int64_t n_heads = (shape.query_dim + 2 * shape.kv_dim) / shape.head_dim;
   ForTiles(n_heads, [&](Range rows, Range heads, int worker) { ProjectTile(rows, heads, worker); });
+}
+
+void Sweep::State::ProjectPart(Range rows, const WeightMatrix& w, std::span<const float> bias,
+                               Range dims, Rows out, float* tile) {
+  MultiplyStored(kernels, NormedRows(rows), w, dims.begin, dims.end, out, tile);
+  if (bias.empty()) return;
+  for (int64_t row = 0; row < rows.size(); ++row) {
+    kernels.add_scaled(out.row(row), bias.data() + dims.begin, 1, static_cast<size_t>(dims.size()));
+  }
+}
+
+// Norms of queries or keys, before they turn: each head with the same weights, or a row at once.
+void Sweep::State::NormHeads(std::span<const float> norm, Range dims, Rows out) {
+  if (norm.empty()) return;
+  const auto eps = static_cast<float>(model.config().norm_eps);
+  const auto width = static_cast<int64_t>(norm.size());
+  for (int64_t row = 0; row < out.n_rows; ++row) {
+    for (int64_t dim = 0; dim < dims.size(); dim += width) {
+      float* part = out.row(row) + dim;
+      kernels.rms_norm(part, norm.data(), eps, part, static_cast<int>(width));
+    }
+  }
 }
 
 // Heads are numbered queries first, then keys, then values.
@@ -57,20 +101,19 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
     return Range{std::clamp<int64_t>((heads.begin - first) * head_dim, 0, dim),
                  std::clamp<int64_t>((heads.end - first) * head_dim, 0, dim)};
   };
-  auto project = [&](const WeightMatrix& w, Range dims, Rows out) {
-    MultiplyStored(kernels, NormedRows(rows), w, dims.begin, dims.end, out, tile);
-  };
   auto turn = [&](Range dims, Rows out) {
+    if (!rope) return;
     for (int64_t row = 0; row < rows.size(); ++row) {
-      rope.Apply(out.row(row), static_cast<int>(dims.size() / head_dim),
-                 wave->rows[static_cast<size_t>(rows.begin + row)].position);
+      rope->Apply(out.row(row), static_cast<int>(dims.size() / head_dim),
+                  wave->rows[static_cast<size_t>(rows.begin + row)].position);
     }
   };
 
   if (Range dims = part(0, shape.query_dim); dims.size() > 0) {
     const Rows out = {queries + rows.begin * shape.query_dim + dims.begin,
                       static_cast<size_t>(shape.query_dim), rows.size()};
-    project(weights.query, dims, out);
+    ProjectPart(rows, weights.query, weights.query_bias, dims, out, tile);
+    NormHeads(weights.query_norm, dims, out);
     turn(dims, out);
     // The scale of the scores is applied to the queries, where it is cheapest.
     const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
@@ -80,32 +123,52 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
   }
   if (Range dims = part(first_key, shape.kv_dim); dims.size() > 0) {
     const Rows out = {block, static_cast<size_t>(dims.size()), rows.size()};
-    project(weights.key, dims, out);
+    ProjectPart(rows, weights.key, weights.key_bias, dims, out, tile);
+    NormHeads(weights.key_norm, dims, out);
     turn(dims, out);
     StoreKeys(rows, dims, block);
   }
   if (Range dims = part(first_value, shape.kv_dim); dims.size() > 0) {
-    project(weights.value, dims,
-            {values + rows.begin * shape.kv_dim + dims.begin, static_cast<size_t>(shape.kv_dim),
-             rows.size()});
+    const Rows out = {block, static_cast<size_t>(dims.size()), rows.size()};
+    ProjectPart(rows, weights.value, weights.value_bias, dims, out, tile);
+    StoreValues(rows, dims, block);
   }
 }
 
-// Transposes a block [rows, dims] into the places of the sequences that the rows belong to.
-void Sweep::State::StoreKeys(Range rows, Range dims, const float* block) {
+void Sweep::State::ForSequences(Range rows,
+                                FunctionRef<void(size_t sequence, Range rows)> fn) const {
   const std::vector<int64_t>& begins = wave->sequence_begin;
   auto sequence = static_cast<size_t>(std::upper_bound(begins.begin(), begins.end(), rows.begin) -
                                       begins.begin() - 1);
   for (int64_t row = rows.begin; row < rows.end; ++sequence) {
     const int64_t end = std::min(rows.end, begins[sequence + 1]);
-    const KeyPlace place = key_places[sequence];
-    for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
-      float* out = keys + place.begin + dim * place.stride - begins[sequence];
-      const float* in = block + (dim - dims.begin);
-      for (int64_t r = row; r < end; ++r) out[r] = in[(r - rows.begin) * dims.size()];
-    }
+    fn(sequence, {row, end});
     row = end;
   }
+}
+
+// Transposes a block [rows, dims] into the places of the sequences that the rows belong to.
+void Sweep::State::StoreKeys(Range rows, Range dims, const float* block) {
+  ForSequences(rows, [&](size_t sequence, Range part) {
+    const SequencePlace& place = places[sequence];
+    const int64_t shift = place.first_position - wave->sequence_begin[sequence];
+    for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
+      float* out = place.keys + dim * place.key_stride + shift;
+      const float* in = block + (dim - dims.begin);
+      for (int64_t r = part.begin; r < part.end; ++r) out[r] = in[(r - rows.begin) * dims.size()];
+    }
+  });
+}
+
+void Sweep::State::StoreValues(Range rows, Range dims, const float* block) {
+  ForSequences(rows, [&](size_t sequence, Range part) {
+    const SequencePlace& place = places[sequence];
+    const int64_t shift = place.first_position - wave->sequence_begin[sequence];
+    for (int64_t r = part.begin; r < part.end; ++r) {
+      const float* in = block + (r - rows.begin) * dims.size();
+      std::copy(in, in + dims.size(), place.values + (r + shift) * shape.kv_dim + dims.begin);
+    }
+  });
 }
 
 void Sweep::State::RunAttention() {
@@ -116,20 +179,21 @@ void Sweep::State::RunAttention() {
     ThrowIfCancelled();
     const AttentionTask& task = attention_tasks[static_cast<size_t>(index / n_kv_heads)];
     const int64_t head = index % n_kv_heads;
-    const int64_t begin = wave->sequence_begin[static_cast<size_t>(task.sequence)];
-    const KeyPlace place = key_places[static_cast<size_t>(task.sequence)];
+    const SequencePlace& place = places[static_cast<size_t>(task.sequence)];
+    const int64_t first_row = wave->sequence_begin[static_cast<size_t>(task.sequence)] +
+                              task.first_position - place.first_position;
     Attend(kernels,
-           {.queries = queries + (begin + task.first_position) * shape.query_dim +
-                       head * group * shape.head_dim,
+           {.queries = queries + first_row * shape.query_dim + head * group * shape.head_dim,
             .query_stride = static_cast<size_t>(shape.query_dim),
-            .keys = keys + place.begin + head * shape.head_dim * place.stride,
-            .key_stride = static_cast<size_t>(place.stride),
-            .values = values + begin * shape.kv_dim + head * shape.head_dim,
+            .keys = place.keys + head * shape.head_dim * place.key_stride,
+            .key_stride = static_cast<size_t>(place.key_stride),
+            .values = place.values + head * shape.head_dim,
             .value_stride = static_cast<size_t>(shape.kv_dim),
             .first_position = task.first_position,
             .n_queries = task.n_queries,
             .n_heads = static_cast<int>(group),
-            .head_dim = static_cast<int>(shape.head_dim)},
+            .head_dim = static_cast<int>(shape.head_dim),
+            .window = model.config().sliding_window},
            Scratch(worker));
   });
 }
@@ -153,8 +217,8 @@ void Sweep::State::ProjectOutput() {
       Note(worker, {rows.begin + bad / shape.model_dim, -1, "attention"});
       return;
     }
-    NormRows(rows, weights.moe_norm);
-    Route(rows, worker);
+    NormRows(rows, weights.feed_forward_norm);
+    model.config().dense() ? RouteDense(rows) : Route(rows, worker);
   };
   const bool whole_rows = WholeRowTasks();
   ForTiles(shape.model_dim, [&](Range rows, Range columns, int worker) {
@@ -168,6 +232,9 @@ void Sweep::State::ProjectOutput() {
       float* residual = Residual(row) + columns.begin;
       const float* in = block + (row - rows.begin) * columns.size();
       for (int64_t column = 0; column < columns.size(); ++column) residual[column] += in[column];
+      if (weights.output_bias.empty()) continue;
+      kernels.add_scaled(residual, weights.output_bias.data() + columns.begin, 1,
+                         static_cast<size_t>(columns.size()));
     }
     if (whole_rows) finish(rows, worker);
   });

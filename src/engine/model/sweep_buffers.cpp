@@ -10,13 +10,13 @@ namespace moescope::engine {
 SweepShape SweepShape::Of(const files::ModelConfig& config, int experts_per_token,
                           int64_t wave_rows, int64_t max_sequence, int n_threads) {
   return {.model_dim = config.model_dim,
-          .query_dim = int64_t{config.n_heads} * config.head_dim,
-          .kv_dim = int64_t{config.n_kv_heads} * config.head_dim,
+          .query_dim = config.query_dim(),
+          .kv_dim = config.kv_dim(),
           .head_dim = config.head_dim,
           .ffn_dim = config.ffn_dim,
           .vocab_size = config.vocab_size,
-          .n_experts = config.n_experts,
-          .experts_per_token = experts_per_token,
+          .n_experts = config.n_feed_forwards(),
+          .experts_per_token = config.dense() ? 1 : experts_per_token,
           .wave_rows = wave_rows,
           .max_sequence = max_sequence,
           .n_threads = n_threads};

@@ -14,7 +14,16 @@ WeightMatrix AcquireHead(const Model& model) {
       {tied ? files::TensorKind::kTokenEmbedding : files::TensorKind::kOutputHead});
 }
 
+// Columns of the head a task takes: enough that its dequantised weights are worth a call.
+constexpr int64_t kHeadColumns = 512;
+
 }  // namespace
+
+bool Sweep::State::Continues(size_t row) const {
+  if (row + 1 == wave->rows.size()) return false;
+  const routing::RowInfo &a = wave->rows[row], &b = wave->rows[row + 1];
+  return a.sequence == b.sequence && a.branch == b.branch && a.position + 1 == b.position;
+}
 
 void Sweep::State::RunHead() {
   const WeightMatrix head = AcquireHead(model);
@@ -28,7 +37,7 @@ void Sweep::State::RunHead() {
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       losses[row] = std::numeric_limits<float>::quiet_NaN();
       const auto next = static_cast<size_t>(row) + 1;
-      if (next == wave->rows.size() || wave->rows[next].position == 0) continue;
+      if (!Continues(static_cast<size_t>(row))) continue;
       losses[row] = kernels.cross_entropy(logits + static_cast<size_t>(row - rows.begin) * vocab,
                                           static_cast<int>(vocab), wave->rows[next].token_id);
       if (!std::isfinite(losses[row])) Note(worker, {row, -1, "output head"});
@@ -39,13 +48,17 @@ void Sweep::State::RunHead() {
 
 std::vector<float> Sweep::State::Logits(std::span<const int64_t> rows) {
   const WeightMatrix head = AcquireHead(model);
-  const auto vocab = static_cast<size_t>(shape.vocab_size);
-  std::vector<float> logits(rows.size() * vocab);
-  pool.Run(static_cast<int64_t>(rows.size()), [&](int64_t i, int worker) {
+  const int64_t vocab = shape.vocab_size;
+  std::vector<float> logits(rows.size() * static_cast<size_t>(vocab));
+  const int64_t n_ranges = (vocab + kHeadColumns - 1) / kHeadColumns;
+  pool.Run(static_cast<int64_t>(rows.size()) * n_ranges, [&](int64_t task, int worker) {
+    const int64_t i = task / n_ranges, range = task % n_ranges;
     const int64_t row = rows[static_cast<size_t>(i)];
     MOESCOPE_CHECK(0 <= row && row < n_rows);
-    MultiplyStored(kernels, NormedRows({row, row + 1}), head, 0, shape.vocab_size,
-                   {logits.data() + static_cast<size_t>(i) * vocab, vocab, 1}, Scratch(worker));
+    const int64_t begin = vocab * range / n_ranges, end = vocab * (range + 1) / n_ranges;
+    MultiplyStored(kernels, NormedRows({row, row + 1}), head, begin, end,
+                   {logits.data() + i * vocab + begin, static_cast<size_t>(vocab), 1},
+                   Scratch(worker));
   });
   return logits;
 }

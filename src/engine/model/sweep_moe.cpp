@@ -78,6 +78,11 @@ void Sweep::State::Route(Range rows, int worker) {
   }
 }
 
+void Sweep::State::RouteDense(Range rows) {
+  std::fill(buffers.experts.data() + rows.begin, buffers.experts.data() + rows.end, int16_t{0});
+  std::fill(buffers.weights.data() + rows.begin, buffers.weights.data() + rows.end, 1.0f);
+}
+
 void Sweep::State::RunExperts() {
   const int64_t wanted = pool.n_threads() * int64_t{8};
   const AssignmentArrays arrays = {buffers.assignment_row.data(), buffers.assignment_slot.data(),
@@ -137,7 +142,8 @@ void Sweep::State::RunExperts() {
   }
 }
 
-// hidden[:, columns] = silu(x gate_proj^T) * (x up_proj^T) for the rows of the block.
+// hidden[:, columns] = silu(x gate_proj^T) * (x up_proj^T) for the rows of the block, or
+// gelu(x up_proj^T + bias) where there is no gate.
 void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidden, int worker) {
   const int64_t dim = shape.model_dim;
   const int64_t step = TileColumns(dim);
@@ -153,17 +159,25 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
   }
 
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
+  const bool gated = model.config().feed_forward == files::FeedForwardKind::kSwiGlu;
   const Rows x = {gathered, static_cast<size_t>(dim), block.n_rows};
   const auto stride = static_cast<size_t>(shape.ffn_dim);
   for (int64_t column = columns.begin; column < columns.end; column += step) {
     const int64_t end = std::min(column + step, columns.end);
     const auto n = static_cast<size_t>(end - column);
-    MultiplyStored(kernels, x, expert.gate_proj, column, end,
-                   {hidden + column, stride, block.n_rows}, tile);
-    MultiplyStored(kernels, x, expert.up_proj, column, end, {up, n, block.n_rows}, tile);
+    const Rows out = {hidden + column, stride, block.n_rows};
+    // Without a gate `up` is the hidden row itself.
+    const Rows up_rows = gated ? Rows{up, n, block.n_rows} : out;
+    if (gated) MultiplyStored(kernels, x, expert.gate_proj, column, end, out, tile);
+    MultiplyStored(kernels, x, expert.up_proj, column, end, up_rows, tile);
     for (int64_t i = 0; i < block.n_rows; ++i) {
-      kernels.silu_multiply(hidden + static_cast<size_t>(i) * stride + column,
-                            up + static_cast<size_t>(i) * n, n);
+      float* up_row = up_rows.row(i);
+      if (!expert.up_bias.empty()) kernels.add_scaled(up_row, expert.up_bias.data() + column, 1, n);
+      if (gated) {
+        kernels.silu_multiply(out.row(i), up_row, n);
+      } else {
+        kernels.gelu(up_row, n);
+      }
     }
   }
 }
@@ -172,10 +186,14 @@ void Sweep::State::ExpertDown(const ExpertBlock& block, Range columns, const flo
                               int worker) {
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
   const Rows x = {const_cast<float*>(hidden), static_cast<size_t>(shape.ffn_dim), block.n_rows};
-  MultiplyStored(kernels, x, expert.down_proj, columns.begin, columns.end,
-                 {outputs + block.begin * shape.model_dim + columns.begin,
-                  static_cast<size_t>(shape.model_dim), block.n_rows},
-                 Scratch(worker));
+  const Rows out = {outputs + block.begin * shape.model_dim + columns.begin,
+                    static_cast<size_t>(shape.model_dim), block.n_rows};
+  MultiplyStored(kernels, x, expert.down_proj, columns.begin, columns.end, out, Scratch(worker));
+  if (expert.down_bias.empty()) return;
+  for (int64_t i = 0; i < block.n_rows; ++i) {
+    kernels.add_scaled(out.row(i), expert.down_bias.data() + columns.begin, 1,
+                       static_cast<size_t>(columns.size()));
+  }
 }
 
 void Sweep::State::CallExpertProbes(routing::Site site, const ExpertBlock& block, float* rows,
@@ -193,7 +211,7 @@ void Sweep::State::CallExpertProbes(routing::Site site, const ExpertBlock& block
               worker);
 }
 
-void Sweep::State::Combine(const std::vector<float>& next_norm) {
+void Sweep::State::Combine(const NormWeights& next_norm) {
   const int k = router.experts_per_token;
   const auto dim = static_cast<size_t>(shape.model_dim);
   ForRows(kMaxBlockRows, [&](Range rows, int worker) {

@@ -27,9 +27,12 @@ double FlopsPerRow(const files::ModelConfig& config, int max_sequence) {
   double d = static_cast<double>(shape.model_dim);
   double q = static_cast<double>(shape.query_dim);
   double projections = d * (2 * q + 2 * static_cast<double>(shape.kv_dim));
-  double attention = 2 * q * (max_sequence + 1) / 2.0;
+  double keys = (max_sequence + 1) / 2.0;
+  if (config.sliding_window > 0) keys = std::min<double>(keys, config.sliding_window);
+  double attention = 2 * q * keys;
   double router = d * config.n_experts;
-  double experts = 3 * d * config.ffn_dim * config.experts_per_token;
+  double matrices = config.feed_forward == files::FeedForwardKind::kSwiGlu ? 3 : 2;
+  double experts = matrices * d * config.ffn_dim * static_cast<double>(shape.experts_per_token);
   double layers = (projections + attention + router + experts) * config.n_layers;
   return 2 * (layers + d * config.vocab_size);
 }

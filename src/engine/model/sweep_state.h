@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,10 +28,13 @@ struct Sweep::State {
     int64_t begin, end;
     int64_t size() const { return end - begin; }
   };
-  // Where the transposed keys of a sequence lie: element (dim, position) is at
-  // begin + dim * stride + position.
-  struct KeyPlace {
-    int64_t begin, stride;
+  // Where the keys and values of a sequence lie in the layer being run: key element (dim, position)
+  // at keys[dim * key_stride + position], the value row of a position at values[position * kv_dim].
+  struct SequencePlace {
+    float* keys;
+    int64_t key_stride;
+    float* values;
+    int64_t first_position;  // of its rows in this wave
   };
   struct AttentionTask {
     int64_t sequence;
@@ -46,6 +50,7 @@ struct Sweep::State {
   // Setting up a wave (sweep.cpp).
   void CheckWave() const;
   void PlaceSequences();
+  void PlaceCaches();
   void AcquireLayer(int next_layer);
   void PrefetchLayer(int next_layer) const;
   // Loops over blocks of rows, with a poll for cancellation in each.
@@ -56,29 +61,39 @@ struct Sweep::State {
   // True when the wave has so many blocks of rows that ForTiles gives each task all columns.
   bool WholeRowTasks() const;
   void Note(int worker, const NonFinite& found);
+  void CountFlops();
   // Throws Error(kCorrupt) when a task of the last loop noted something.
   void ThrowIfNonFinite();
 
   // Embedding, projections, attention (sweep_attention.cpp).
-  void Embed(const std::vector<float>& next_norm);
+  void Embed(const NormWeights& next_norm);
   void Project();
   void ProjectTile(Range rows, Range heads, int worker);
+  void ProjectPart(Range rows, const WeightMatrix& w, std::span<const float> bias, Range dims,
+                   Rows out, float* tile);
+  void NormHeads(std::span<const float> norm, Range dims, Rows out);
   void StoreKeys(Range rows, Range dims, const float* block);
+  void StoreValues(Range rows, Range dims, const float* block);
+  // Calls fn(sequence, rows of it) for each sequence that has some of `rows`.
+  void ForSequences(Range rows, FunctionRef<void(size_t sequence, Range rows)> fn) const;
   void RunAttention();
   void ProjectOutput();
-  void NormRows(Range rows, const std::vector<float>& norm);
+  void NormRows(Range rows, const NormWeights& norm);
 
   // Routing and experts (sweep_moe.cpp).
   void Route(Range rows, int worker);
+  void RouteDense(Range rows);
   void RunExperts();
   void ExpertUp(const ExpertBlock& block, Range columns, float* hidden, int worker);
   void ExpertDown(const ExpertBlock& block, Range columns, const float* hidden, int worker);
   void CallExpertProbes(routing::Site site, const ExpertBlock& block, float* values, int worker);
   // residual += weighted expert outputs in slot order; then the norm of what comes next.
-  void Combine(const std::vector<float>& next_norm);
+  void Combine(const NormWeights& next_norm);
 
   // Losses (sweep_head.cpp).
   void RunHead();
+  // Whether the next row of the wave is the next token of this row's sequence.
+  bool Continues(size_t row) const;
 
   std::span<const routing::RowInfo> RowInfos(Range rows) const {
     return std::span(wave->rows)
@@ -97,11 +112,11 @@ struct Sweep::State {
   const KernelTable& kernels;
   ThreadPool& pool;
   const SweepOptions options;
-  routing::RouterDescription router;
+  routing::RouterDescription router;  // of a dense model: one expert, always chosen
   SweepShape shape;
   uint64_t worker_floats;
   SweepBuffers buffers;
-  RopeTable rope;
+  std::optional<RopeTable> rope;
   ProbeSet probes;
   std::vector<NonFinite> non_finite;  // one a worker
 
@@ -110,18 +125,18 @@ struct Sweep::State {
   int64_t n_rows = 0;
   int64_t n_assignments = 0;  // of all layers so far, for the count of operations
   double flops = 0;
-  std::vector<KeyPlace> key_places;  // one a sequence
+  std::vector<SequencePlace> places;  // one a sequence
   std::vector<AttentionTask> attention_tasks;
 
   // The layer being run.
   int layer = 0;
   LayerWeights weights;
-  std::vector<float> final_norm;
+  NormWeights final_norm;
   ExpertBlocks expert_blocks;
   // Parts of buffers.shared; expert outputs reuse the place of the others.
   float* queries = nullptr;  // [n_rows, query_dim]; attention overwrites them with its result
-  float* values = nullptr;   // [n_rows, kv_dim]
-  float* keys = nullptr;     // see KeyPlace
+  float* values = nullptr;   // [n_rows, kv_dim] of sequences without a cache
+  float* keys = nullptr;     // of the same, transposed, one sequence after another
   float* outputs = nullptr;  // [n_assignments, model_dim]
 };
 

@@ -54,8 +54,8 @@ std::string ConfigJson(const files::ModelConfig& c) {
       << ", \"intermediate_size\": " << c.ffn_dim << ", \"vocab_size\": " << c.vocab_size
       << ", \"max_position_embeddings\": " << c.context
       << ", \"num_local_experts\": " << c.n_experts
-      << ", \"num_experts_per_tok\": " << c.experts_per_token << ", \"rms_norm_eps\": " << c.rms_eps
-      << ", \"rope_theta\": " << c.rope_theta
+      << ", \"num_experts_per_tok\": " << c.experts_per_token
+      << ", \"rms_norm_eps\": " << c.norm_eps << ", \"rope_theta\": " << c.rope_theta
       << ", \"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": 2}";
   return out.str();
 }
@@ -93,7 +93,7 @@ files::ModelConfig OddTinyConfig() {
   config.context = 512;
   config.n_experts = 7;
   config.experts_per_token = 3;
-  config.rms_eps = 1e-5;
+  config.norm_eps = 1e-5;
   config.rope_theta = 10000;
   return config;
 }

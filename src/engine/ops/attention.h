@@ -21,13 +21,15 @@ struct AttentionBlock {
   int n_queries = 0;
   int n_heads = 0;
   int head_dim = 0;
+  int window = 0;  // a query sees its own key and the window - 1 before it; 0: all
   int n_keys() const { return first_position + n_queries; }
 };
 
 // Overwrites the queries with softmax(queries . keys) . values, each query seeing the keys up to
-// its own position. `scores`: scratch of n_queries * n_keys() floats.
+// its own position, as far back as the window. `scores`: scratch of n_queries * n_keys() floats.
 // A row depends only on its own query and the keys before it, not on the block it came in: sums
-// over keys start at position 0, and the masked rest of a row are exact zeros.
+// over keys start at position 0, or at a multiple of kSumBlock behind which all keys are masked,
+// and what is masked of a row are exact zeros.
 void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scores);
 
 }  // namespace moescope::engine

@@ -2,16 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "base/platform/aligned_buffer.h"
 #include "files/model_config.h"
 
 namespace moescope::engine {
 
-// Cosines and sines for positions [0, n_positions), computed in double and rounded once.
+// Radians a position turns each pair of dimensions by, [head_dim / 2], scaled as the configuration
+// says. `factors` [head_dim / 2]: what they are divided by where it calls for kFactors, else empty.
+// Source: transformers' modeling_rope_utils for the definitions of llama3 and yarn.
+std::vector<double> RopeFrequencies(const files::ModelConfig& config,
+                                    std::span<const float> factors);
+
+// Cosines and sines for positions [0, n_positions), computed in double and rounded once. Both are
+// multiplied by `attention_factor`.
 class RopeTable {
  public:
-  RopeTable(int head_dim, double theta, int64_t n_positions, files::RopeLayout layout);
+  RopeTable(std::span<const double> frequencies, double attention_factor, int64_t n_positions,
+            files::RopeLayout layout);
 
   // Turns `n_heads` consecutive heads of one row in place. Requires: 0 <= position < n_positions.
   void Apply(float* heads, int n_heads, int64_t position) const;

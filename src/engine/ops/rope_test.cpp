@@ -8,11 +8,22 @@
 namespace moescope::engine {
 namespace {
 
+files::ModelConfig Config(int head_dim, double theta) {
+  files::ModelConfig config;
+  config.head_dim = head_dim;
+  config.rope_theta = theta;
+  return config;
+}
+
+std::vector<double> Plain(int head_dim, double theta) {
+  return RopeFrequencies(Config(head_dim, theta), {});
+}
+
 TEST(RopeTable, TurnsPairsByPositionTimesFrequency) {
   const int head_dim = 6;
   const double theta = 10000;
   for (files::RopeLayout layout : {files::RopeLayout::kHalves, files::RopeLayout::kInterleaved}) {
-    RopeTable rope(head_dim, theta, 400, layout);
+    RopeTable rope(Plain(head_dim, theta), 1, 400, layout);
     std::vector<float> heads = {1, 2, 3, 4, 5, 6, -1, 0.5f, 2, 0, 1, -3};
     const std::vector<float> before = heads;
     rope.Apply(heads.data(), 2, 399);
@@ -30,7 +41,7 @@ TEST(RopeTable, TurnsPairsByPositionTimesFrequency) {
 }
 
 TEST(RopeTable, LeavesPositionZeroAlone) {
-  RopeTable rope(4, 1e6, 1, files::RopeLayout::kHalves);
+  RopeTable rope(Plain(4, 1e6), 1, 1, files::RopeLayout::kHalves);
   std::vector<float> heads = {1, -2, 3, 4};
   rope.Apply(heads.data(), 1, 0);
   EXPECT_EQ(heads, (std::vector<float>{1, -2, 3, 4}));

@@ -59,8 +59,35 @@ void RmsNorm(const float* x, const float* weight, float eps, float* out, int n) 
   for (int i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
+void LayerNorm(const float* x, const float* weight, const float* bias, float eps, float* out,
+               int n) noexcept {
+  const float count = static_cast<float>(n);
+  auto sum_of = [n](auto term) {
+    float total = 0;
+    for (int begin = 0; begin < n; begin += kSumBlock) {
+      float sum = 0;
+      int end = std::min(begin + kSumBlock, n);
+      for (int i = begin; i < end; ++i) sum += term(i);
+      total += sum;
+    }
+    return total;
+  };
+  const float mean = sum_of([&](int i) { return x[i]; }) / count;
+  const float variance = sum_of([&](int i) { return (x[i] - mean) * (x[i] - mean); }) / count;
+  const float scale = 1 / std::sqrt(variance + eps);
+  for (int i = 0; i < n; ++i) out[i] = (x[i] - mean) * scale * weight[i] + bias[i];
+}
+
 void SiluMultiply(float* gate, const float* up, size_t n) noexcept {
   for (size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+}
+
+void Gelu(float* x, size_t n) noexcept {
+  constexpr float kTwiceRootOf2OverPi = 1.5957691216f;
+  for (size_t i = 0; i < n; ++i) {
+    const float u = kTwiceRootOf2OverPi * (x[i] + 0.044715f * x[i] * x[i] * x[i]);
+    x[i] = x[i] / (1 + std::exp(-u));
+  }
 }
 
 void AddScaled(float* out, const float* x, float scale, size_t n) noexcept {
@@ -109,7 +136,9 @@ const KernelTable& ScalarKernels() {
       .multiply_columns = MultiplyColumns,
       .dequantise = Dequantise,
       .rms_norm = RmsNorm,
+      .layer_norm = LayerNorm,
       .silu_multiply = SiluMultiply,
+      .gelu = Gelu,
       .add_scaled = AddScaled,
       .softmax = Softmax,
       .cross_entropy = CrossEntropy,
