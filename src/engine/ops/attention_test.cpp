@@ -23,7 +23,7 @@ struct Fixture {
       for (float& value : *all) value = normal(random);
     }
   }
-  std::vector<float> Run(const KernelTable& kernels, int block_size) const {
+  std::vector<float> Run(const KernelTable& kernels, int block_size, int window = 0) const {
     std::vector<float> out = queries, scores(static_cast<size_t>(block_size * kPositions));
     for (int first = 0; first < kPositions; first += block_size) {
       Attend(kernels,
@@ -36,26 +36,34 @@ struct Fixture {
               .first_position = first,
               .n_queries = std::min(block_size, kPositions - first),
               .n_heads = kHeads,
-              .head_dim = kDim},
+              .head_dim = kDim,
+              .window = window},
              scores.data());
     }
     return out;
   }
 };
 
-class AttendAtLevel : public testing::TestWithParam<KernelLevel> {};
+struct AttendCase {
+  KernelLevel level;
+  int window;
+};
 
-TEST_P(AttendAtLevel, AgreesWithDoubleAndSeesOnlyThePast) {
-  const KernelTable* kernels = KernelsFor(GetParam());
+class AttendAtLevel : public testing::TestWithParam<AttendCase> {};
+
+TEST_P(AttendAtLevel, AgreesWithDoubleAndSeesOnlyThePastInItsWindow) {
+  const KernelTable* kernels = KernelsFor(GetParam().level);
   if (kernels == nullptr) GTEST_SKIP() << "this machine lacks the level";
   const Fixture f;
-  const std::vector<float> out = f.Run(*kernels, 16);
+  const int window = GetParam().window;
+  const std::vector<float> out = f.Run(*kernels, 16, window);
   for (int position = 0; position < f.kPositions; ++position) {
     for (int head = 0; head < f.kHeads; ++head) {
       const float* query = &f.queries[(position * f.kHeads + head) * f.kDim];
       std::vector<double> weight(position + 1);
       double sum = 0;
-      for (int key = 0; key <= position; ++key) {
+      const int oldest = window > 0 ? std::max(position - window + 1, 0) : 0;
+      for (int key = oldest; key <= position; ++key) {
         double score = 0;
         for (int d = 0; d < f.kDim; ++d) score += double{query[d]} * f.keys[d * f.kPositions + key];
         sum += weight[key] = std::exp(score);
@@ -76,15 +84,24 @@ TEST(Attend, GivesTheSameBitsForAnyBlocks) {
   for (KernelLevel level : {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512}) {
     const KernelTable* kernels = KernelsFor(level);
     if (kernels == nullptr) continue;
-    const std::vector<float> whole = f.Run(*kernels, f.kPositions);
-    for (int block_size : {1, 7, 32}) EXPECT_EQ(f.Run(*kernels, block_size), whole);
+    for (int window : {0, 9}) {
+      const std::vector<float> whole = f.Run(*kernels, f.kPositions, window);
+      for (int block_size : {1, 7, 32}) EXPECT_EQ(f.Run(*kernels, block_size, window), whole);
+    }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, AttendAtLevel,
-                         testing::Values(KernelLevel::kScalar, KernelLevel::kAvx2,
-                                         KernelLevel::kAvx512),
-                         [](const auto& level) { return std::string(Name(level.param)); });
+std::vector<AttendCase> AttendCases() {
+  std::vector<AttendCase> cases;
+  for (KernelLevel level : {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512}) {
+    for (int window : {0, 1, 7, 16, 49, 50}) cases.push_back({level, window});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(, AttendAtLevel, testing::ValuesIn(AttendCases()), [](const auto& at) {
+  return std::string(Name(at.param.level)) + "_window_" + std::to_string(at.param.window);
+});
 
 TEST(MultiplyColumns, AgreesWithDoubleForTailsAndLongSums) {
   std::mt19937 random(4);

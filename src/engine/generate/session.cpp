@@ -1,0 +1,78 @@
+#include "engine/generate/session.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+#include "base/platform/memory.h"
+#include "base/units.h"
+#include "engine/model/sweep_buffers.h"
+
+namespace moescope::engine {
+namespace {
+
+// The context that can be had: what was asked for, checked against the model and memory.
+int CheckedContext(const Model& model, const ThreadPool& pool, const SessionOptions& options) {
+  const files::ModelConfig& config = model.config();
+  if (options.context < 1 || options.context > config.context) {
+    throw Error(ErrorKind::kBadInput, "cannot start a session: expected a context of 1 to " +
+                                          std::to_string(config.context) + " tokens, found " +
+                                          std::to_string(options.context));
+  }
+  const int k =
+      options.experts_per_token > 0 ? options.experts_per_token : config.experts_per_token;
+  const uint64_t needed = KvCache::Bytes(config, options.context) +
+                          SweepShape::Of(config, k, std::min(options.prefill_rows, options.context),
+                                         options.context, pool.n_threads())
+                              .TotalBytes();
+  const uint64_t available =
+      options.memory_bytes > 0 ? options.memory_bytes : AvailableMemoryBytes();
+  if (needed > available) {
+    throw Error(ErrorKind::kResource, "not enough memory for a session: a context of " +
+                                          FormatCount(static_cast<uint64_t>(options.context)) +
+                                          " tokens needs " + FormatBytes(needed) + ", available " +
+                                          FormatBytes(available) + "; give a smaller one with -c");
+  }
+  return options.context;
+}
+
+}  // namespace
+
+Session::Session(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+                 const SessionOptions& options)
+    : model_(model),
+      prefill_rows_(std::min(options.prefill_rows, options.context)),
+      cache_(model.config(), CheckedContext(model, pool, options)),
+      sweep_(model, kernels, pool,
+             {.wave_rows = prefill_rows_,
+              .max_sequence = options.context,
+              .losses = false,
+              .experts_per_token = options.experts_per_token}) {}
+
+std::span<const float> Session::Advance(std::span<const int32_t> ids,
+                                        std::span<routing::Probe* const> probes) {
+  MOESCOPE_CHECK(!ids.empty());
+  if (length() + static_cast<int64_t>(ids.size()) > capacity()) {
+    throw Error(ErrorKind::kBadInput, "the context is full: " + std::to_string(capacity()) +
+                                          " positions, " + std::to_string(length()) + " used, " +
+                                          std::to_string(ids.size()) +
+                                          " more wanted; give a larger one with -c");
+  }
+  while (!ids.empty()) {
+    const size_t n = std::min(ids.size(), static_cast<size_t>(prefill_rows_));
+    wave_.clear();
+    wave_.Add(/*sequence=*/0, /*branch=*/0, ids.first(n), &cache_);
+    sweep_.Run(wave_, probes);
+    ids = ids.subspan(n);
+  }
+  const int64_t last[] = {wave_.n_rows() - 1};
+  logits_ = sweep_.Logits(last);
+  return logits_;
+}
+
+void Session::Truncate(int64_t length) {
+  MOESCOPE_CHECK(length <= this->length());
+  cache_.set_length(length);
+}
+
+}  // namespace moescope::engine

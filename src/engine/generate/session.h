@@ -1,0 +1,54 @@
+// Token-major running: a sequence that grows, its keys and values kept. The same layer code as a
+// sweep, and so the same bits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/parallel/thread_pool.h"
+#include "engine/kernels/kernel_table.h"
+#include "engine/model/kv_cache.h"
+#include "engine/model/model.h"
+#include "engine/model/sweep.h"
+#include "routing/probe.h"
+
+namespace moescope::engine {
+
+struct SessionOptions {
+  int context = 0;            // positions it can hold, at most the model's context
+  int prefill_rows = 512;     // rows run at a time
+  int experts_per_token = 0;  // other than the model's own; 0: the model's
+  uint64_t memory_bytes = 0;  // for cache and buffers; 0: what is available
+};
+
+// Not thread-safe; spreads its work on the pool. The model, kernels and pool must outlive it.
+class Session {
+ public:
+  // Throws Error(kBadInput) for a context the model does not have, Error(kResource) naming needed
+  // and available bytes before anything is allocated.
+  Session(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+          const SessionOptions& options);
+
+  // Runs tokens after those before them. Returns the logits after the last one, [vocab_size], valid
+  // until the next call. Probes see the rows as a sweep's, with their positions.
+  // Requires: !ids.empty(). Throws Error(kBadInput) when the context is full, and as Sweep::Run.
+  std::span<const float> Advance(std::span<const int32_t> ids,
+                                 std::span<routing::Probe* const> probes = {});
+  // Forgets the positions from `length` on. Requires: 0 <= length <= this->length().
+  void Truncate(int64_t length);
+
+  int64_t length() const { return cache_.length(); }
+  int64_t capacity() const { return cache_.capacity(); }
+
+ private:
+  const Model& model_;
+  int prefill_rows_;
+  KvCache cache_;
+  Sweep sweep_;
+  Wave wave_;
+  std::vector<float> logits_;
+};
+
+}  // namespace moescope::engine
