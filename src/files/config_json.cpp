@@ -197,9 +197,15 @@ ModelConfig ParseConfigJson(const std::string& text, const std::string& path) {
   config.tied_embeddings = object.BooleanOr("tie_word_embeddings", config.tied_embeddings);
   config.bos_id = object.TokenIdOr("bos_token_id", -1);
   config.eos_id = object.TokenIdOr("eos_token_id", -1);
+  config.end_ids = object.TokenIds("eos_token_id");
   CheckUnsupported(object, family);
   CheckModelConfig(config, path);
   return config;
+}
+
+std::vector<int> ParseGenerationConfig(const std::string& text, const std::string& path) {
+  json document = ParseConfigObject(text, path);
+  return ConfigObject(document, path).TokenIds("eos_token_id");
 }
 
 }  // namespace moescope::files

@@ -52,13 +52,22 @@ std::string ConfigObject::TextOr(const char* key, const std::string& fallback) c
   return value->get<std::string>();
 }
 
-int ConfigObject::TokenIdOr(const char* key, int fallback) const {
+std::vector<int> ConfigObject::TokenIds(const char* key) const {
   const json* value = Find(key);
-  if (value != nullptr && value->is_array()) {
-    if (value->empty()) Refuse(key, "a token id", "an empty list");
-    value = &value->front();
+  if (value == nullptr) return {};
+  if (!value->is_array()) return {Checked(key, *value, 0, kMaxVocabSize - 1)};
+  constexpr size_t kMaxIds = 1000;  // published models have up to ten
+  if (value->empty() || value->size() > kMaxIds) {
+    Refuse(key, fmt::format("1 to {} token ids", kMaxIds), std::to_string(value->size()));
   }
-  return value == nullptr ? fallback : Checked(key, *value, 0, kMaxVocabSize - 1);
+  std::vector<int> ids;
+  for (const json& id : *value) ids.push_back(Checked(key, id, 0, kMaxVocabSize - 1));
+  return ids;
+}
+
+int ConfigObject::TokenIdOr(const char* key, int fallback) const {
+  const std::vector<int> ids = TokenIds(key);
+  return ids.empty() ? fallback : ids.front();
 }
 
 void ConfigObject::Refuse(const std::string& key, const std::string& expected,

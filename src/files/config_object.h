@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace moescope::files {
 
@@ -23,7 +24,9 @@ class ConfigObject {
   double NumberOr(const char* key, double fallback) const;
   bool BooleanOr(const char* key, bool fallback) const;
   std::string TextOr(const char* key, const std::string& fallback) const;
-  // Token ids may be a list (several end-of-text tokens): the first counts.
+  // Token ids may be one or a list (several end-of-text tokens). Empty if absent.
+  std::vector<int> TokenIds(const char* key) const;
+  // The first of them.
   int TokenIdOr(const char* key, int fallback) const;
 
   // Throws Error(kBadInput).

@@ -69,6 +69,11 @@ void CheckModelConfig(const ModelConfig& config, const std::string& origin) {
       {"bos_id", config.bos_id, -1, int64_t{config.vocab_size} - 1},
       {"eos_id", config.eos_id, -1, int64_t{config.vocab_size} - 1},
   };
+  for (int id : config.end_ids) {
+    if (id >= 0 && id < config.vocab_size) continue;
+    Refuse(origin, "eos_token_id", fmt::format("ids below {}", config.vocab_size),
+           std::to_string(id));
+  }
   for (const Range& range : ranges) {
     if (range.value < range.low || range.value > range.high) {
       Refuse(origin, range.key, fmt::format("{} to {}", range.low, range.high),

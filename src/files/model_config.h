@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace moescope::files {
 
@@ -66,6 +67,7 @@ struct ModelConfig {
   bool tied_embeddings = false;
   int bos_id = -1;  // -1: none
   int eos_id = -1;
+  std::vector<int> end_ids = {};  // all that end a generated text, eos_id included
 
   bool dense() const { return n_experts == 0; }
   // Feed-forward networks of a layer: its experts, or the one of a dense layer.
@@ -83,6 +85,9 @@ void CheckModelConfig(const ModelConfig& config, const std::string& origin);
 // (`rope_parameters`, `dtype`). Throws Error(kCorrupt) for what is not JSON, kBadInput for a
 // refused value, kUnsupported for an architecture we do not run, naming it and the known ones.
 ModelConfig ParseConfigJson(const std::string& text, const std::string& path);
+
+// The tokens that end a text according to a generation_config.json. Throws as ParseConfigJson.
+std::vector<int> ParseGenerationConfig(const std::string& text, const std::string& path);
 
 // Reads the params.json of Mistral's own layout. Throws as ParseConfigJson; kUnsupported also for a
 // member that is not known here, since it might change the arithmetic.

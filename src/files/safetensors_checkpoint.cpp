@@ -172,6 +172,17 @@ void RefuseOtherWeights(const Folder& folder, const FolderLayout& layout) {
   }
 }
 
+// Instruct models say in generation_config.json what ends a turn.
+void AddEndTokens(const Folder& folder, ModelConfig& config) {
+  constexpr const char* kName = "generation_config.json";
+  if (!folder.Has(kName)) return;
+  const std::string path = folder.PathOf(kName);
+  for (int id : ParseGenerationConfig(folder.ReadText(kName, kMaxConfigBytes), path)) {
+    config.end_ids.push_back(id);
+  }
+  CheckModelConfig(config, path);
+}
+
 // Mistral publishes both layouts in one folder: Hugging Face's counts when its weights are there.
 const FolderLayout& LayoutOf(const Folder& folder, const std::string& name) {
   const bool has_params = folder.Has(kConsolidated.config);
@@ -211,6 +222,7 @@ Checkpoint OpenSafetensorsCheckpoint(const Folder& folder, const std::string& na
   const std::string config_path = folder.PathOf(layout.config);
   ModelConfig config =
       consolidated ? ParseParamsJson(text, config_path) : ParseConfigJson(text, config_path);
+  AddEndTokens(folder, config);
   std::string path = name.empty() ? folder.path() : folder.PathOf(name);
   CheckpointBuilder builder(path, layout.format, config,
                             consolidated ? kConsolidatedNames : *FamilyOf(config).names);
