@@ -16,6 +16,7 @@
 #include "base/function_ref.h"
 #include "base/platform/cpu.h"
 #include "base/tensor/convert_rows.h"
+#include "base/tensor/random_row.h"
 #include "engine/kernels/kernel_table.h"
 
 namespace moescope::engine {
@@ -172,18 +173,21 @@ void BenchRows(const KernelTable& kernels, double budget) {
   MOESCOPE_CHECK(std::fabs(double{loss} - (std::log(sum) - double{input[7]})) < 1e-5);
 }
 
+// Random blocks of every type. Bytes are those stored: what decoding from memory must keep up with.
 void BenchDequantise(const KernelTable& kernels, double budget) {
   constexpr size_t kN = 64 * 1024;
-  const auto values = Random(kN, 5);
   std::vector<float> out(kN), expected(kN);
-  for (DType dtype : {DType::kF16, DType::kBF16, DType::kQ8_0}) {
-    std::vector<std::byte> stored(RowBytes(dtype, kN).value());
-    QuantiseRow(dtype, values, stored.data());
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (dtype == DType::kF32) continue;
+    const std::vector<std::byte> stored = RandomRow(dtype, kN, 5);
     DequantiseRow(dtype, stored.data(), expected);
     const double seconds =
         BestSeconds(budget, [&] { kernels.dequantise(dtype, stored.data(), out.data(), kN); });
     MOESCOPE_CHECK(out == expected);
-    PrintElements(kernels, fmt::format("dequantise {}", Name(dtype)), kN, seconds);
+    fmt::print("{:7} dequantise {:6} {:21}  {:8.2f} G elements/s  {:6.2f} GB/s stored\n",
+               Name(kernels.level), Name(dtype), kN, kN / seconds / 1e9,
+               static_cast<double>(stored.size()) / seconds / 1e9);
   }
 }
 

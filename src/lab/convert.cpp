@@ -130,8 +130,9 @@ uint32_t FileType(DType dtype) {
       return 7;
     case DType::kBF16:
       return 32;
+    default:  // none of these is written
+      return 0;
   }
-  return 0;
 }
 
 void AddConfiguration(const ModelConfig& config, DType dtype, files::GgufWriter& writer) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/error.h"
+#include "base/tensor/dequantise_blocks.h"
 #include "base/tensor/quant_blocks.h"
 
 namespace moescope {
@@ -15,25 +17,18 @@ uint16_t LoadHalf(const std::byte* row, size_t i) {
   return bits;
 }
 
-void DequantiseQ8_0(const std::byte* row, std::span<float> out) {
-  for (size_t first = 0; first < out.size(); first += kQ8_0Elements, row += sizeof(BlockQ8_0)) {
-    BlockQ8_0 block;
-    std::memcpy(&block, row, sizeof(block));
-    float scale = F16ToF32(block.scale);
-    for (size_t i = 0; i < kQ8_0Elements; ++i) out[first + i] = scale * block.values[i];
-  }
-}
-
 void QuantiseQ8_0(std::span<const float> in, std::byte* row) {
-  for (size_t first = 0; first < in.size(); first += kQ8_0Elements, row += sizeof(BlockQ8_0)) {
-    std::span<const float> values = in.subspan(first, kQ8_0Elements);
+  constexpr size_t kElements = Info(DType::kQ8_0).block_elements;
+  for (size_t first = 0; first < in.size(); first += kElements, row += sizeof(BlockQ8_0)) {
+    std::span<const float> values = in.subspan(first, kElements);
     float largest = 0;
     for (float value : values) largest = std::max(largest, std::fabs(value));
     float scale = largest / 127;
     float inverse = scale != 0 ? 1 / scale : 0;
     BlockQ8_0 block;
-    block.scale = F32ToF16(scale);
-    for (size_t i = 0; i < kQ8_0Elements; ++i) {
+    const uint16_t scale_bits = F32ToF16(scale);
+    std::memcpy(&block.scale, &scale_bits, sizeof(scale_bits));
+    for (size_t i = 0; i < kElements; ++i) {
       block.values[i] = static_cast<int8_t>(std::round(values[i] * inverse));
     }
     std::memcpy(row, &block, sizeof(block));
@@ -53,9 +48,8 @@ void DequantiseRow(DType dtype, const std::byte* row, std::span<float> out) {
     case DType::kBF16:
       for (size_t i = 0; i < out.size(); ++i) out[i] = BF16ToF32(LoadHalf(row, i));
       return;
-    case DType::kQ8_0:
-      DequantiseQ8_0(row, out);
-      return;
+    default:
+      return DequantiseBlocks(dtype, row, out);
   }
 }
 
@@ -74,6 +68,8 @@ void QuantiseRow(DType dtype, std::span<const float> in, std::byte* row) {
     case DType::kQ8_0:
       QuantiseQ8_0(in, row);
       return;
+    default:
+      MOESCOPE_CHECK(IsWritable(dtype));
   }
 }
 

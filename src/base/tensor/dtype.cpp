@@ -1,23 +1,8 @@
 #include "base/tensor/dtype.h"
 
 #include "base/bytes.h"
-#include "base/tensor/quant_blocks.h"
 
 namespace moescope {
-namespace {
-
-constexpr DTypeInfo kDTypes[] = {
-    {"F32", 1, 4},
-    {"F16", 1, 2},
-    {"BF16", 1, 2},
-    {"Q8_0", kQ8_0Elements, sizeof(BlockQ8_0)},
-};
-
-}  // namespace
-
-const DTypeInfo& Info(DType dtype) {
-  return kDTypes[static_cast<int>(dtype)];
-}
 
 std::optional<uint64_t> RowBytes(DType dtype, uint64_t n) {
   const DTypeInfo& info = Info(dtype);

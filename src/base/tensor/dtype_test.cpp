@@ -60,6 +60,9 @@ TEST(DType, Q8_0KeepsEveryValueWithinHalfAStep) {
 TEST(DType, RowBytesRefusesPartialBlocksAndOverflow) {
   EXPECT_EQ(RowBytes(DType::kQ8_0, 64), 68u);
   EXPECT_EQ(RowBytes(DType::kQ8_0, 33), std::nullopt);
+  EXPECT_EQ(RowBytes(DType::kMXFP4, 64), 34u);
+  EXPECT_EQ(RowBytes(DType::kQ6_K, 512), 420u);
+  EXPECT_EQ(RowBytes(DType::kIQ4_XS, 32), std::nullopt);  // super-blocks have 256
   EXPECT_EQ(RowBytes(DType::kF32, std::numeric_limits<uint64_t>::max()), std::nullopt);
 }
 

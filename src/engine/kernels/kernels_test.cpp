@@ -3,19 +3,25 @@
 // sum of the magnitudes it has passed (Higham, Accuracy and Stability, section 3.1).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstring>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
+#include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/platform/cpu.h"
 #include "base/tensor/convert_rows.h"
+#include "base/tensor/random_row.h"
 #include "engine/kernels/avx512/kernels.h"
 #include "engine/kernels/kernel_table.h"
+#include "files/safetensors.h"
 
 namespace moescope::engine {
 namespace {
@@ -160,16 +166,92 @@ TEST_P(Kernels, AnEmptySumIsZero) {
   EXPECT_EQ(out, std::vector<float>(6, 0));
 }
 
+std::vector<DType> AllTypes() {
+  std::vector<DType> types;
+  for (int i = 0; i < kNDTypes; ++i) types.push_back(static_cast<DType>(i));
+  return types;
+}
+
+// The same bits, or NaN on both sides: which NaN follows from the order of operands.
+bool Same(std::span<const float> a, std::span<const float> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](float x, float y) {
+    return std::isnan(x) ? std::isnan(y) : std::bit_cast<uint32_t>(x) == std::bit_cast<uint32_t>(y);
+  });
+}
+
+// Dequantises from `shift` bytes beyond an aligned address and looks for stores beyond the end.
+std::vector<float> Dequantised(const KernelTable& kernels, DType dtype,
+                               std::span<const std::byte> row, size_t n, size_t shift) {
+  constexpr size_t kBeyond = 32;
+  std::vector<std::byte> stored(shift + row.size());
+  std::copy(row.begin(), row.end(), stored.begin() + shift);
+  std::vector<float> out(n + kBeyond, 55);
+  kernels.dequantise(dtype, stored.data() + shift, out.data(), n);
+  EXPECT_EQ(std::vector<float>(out.begin() + n, out.end()), std::vector<float>(kBeyond, 55));
+  out.resize(n);
+  return out;
+}
+
 TEST_P(Kernels, DequantiseIsExactForEveryTypeAndAlignment) {
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
-    const size_t n = dtype == DType::kQ8_0 ? 96 : 77;
-    const auto values = Random(n, 5);
-    std::vector<std::byte> stored(RowBytes(dtype, n).value() + 1);
-    QuantiseRow(dtype, values, stored.data() + 1);
-    std::vector<float> expected(n), out(n);
-    DequantiseRow(dtype, stored.data() + 1, expected);
-    table_->dequantise(dtype, stored.data() + 1, out.data(), n);
-    EXPECT_EQ(std::memcmp(out.data(), expected.data(), n * sizeof(float)), 0) << Name(dtype);
+  for (DType dtype : AllTypes()) {
+    const auto block = static_cast<size_t>(Info(dtype).block_elements);
+    for (size_t n_blocks : {1, 2, 5, 64, 77}) {
+      const size_t n = n_blocks * block;
+      const auto row = RandomRow(dtype, n, static_cast<uint32_t>(n_blocks));
+      std::vector<float> expected(n);
+      DequantiseRow(dtype, row.data(), expected);
+      for (size_t shift : {0, 1, 2, 3, 31}) {
+        EXPECT_TRUE(Same(Dequantised(*table_, dtype, row, n, shift), expected))
+            << Name(dtype) << " blocks " << n_blocks << " shift " << shift;
+      }
+    }
+  }
+}
+
+// Any bytes at all: infinite and undefined scales too; and as workers run, subnormals flushed.
+TEST_P(Kernels, DequantiseGivesTheBitsOfTheScalarLevelWithSubnormalsFlushed) {
+  std::mt19937 random(20);
+  for (DType dtype : AllTypes()) {
+    const size_t n = 300 * static_cast<size_t>(Info(dtype).block_elements);
+    std::vector<std::byte> row(RowBytes(dtype, n).value());
+    for (std::byte& byte : row) byte = static_cast<std::byte>(random() & 255);
+    // Exponents of MXFP4 that are subnormal or nearly so.
+    if (dtype == DType::kMXFP4) {
+      for (size_t block = 0; block < 8; ++block) row[block * 17] = static_cast<std::byte>(block);
+    }
+    for (bool flushed : {false, true}) {
+      std::optional<ScopedFlushToZero> flush;
+      if (flushed) flush.emplace();
+      std::vector<float> expected(n);
+      DequantiseRow(dtype, row.data(), expected);
+      const std::vector<float> out = Dequantised(*table_, dtype, row, n, 1);
+      flush.reset();  // comparisons take subnormals for zeros, too
+      EXPECT_TRUE(Same(out, expected)) << Name(dtype) << (flushed ? " flushed" : "");
+    }
+  }
+}
+
+TEST_P(Kernels, DequantiseHasTheBitsOfTheReference) {
+  const char* fixtures = std::getenv("MOESCOPE_FIXTURES");
+  if (fixtures == nullptr) {
+    std::puts("skipped: no fixtures");
+    GTEST_SKIP() << "skipped: no fixtures";
+  }
+  const auto file = files::SafetensorsFile::Open(std::string(fixtures) +
+                                                 "/models/quant-blocks/quant-blocks.safetensors");
+  for (DType dtype : AllTypes()) {
+    if (dtype == DType::kF32) continue;
+    const std::string name(Name(dtype));
+    const std::vector<float> expected = file.ReadFloats("values." + name);
+    std::vector<std::byte> row;
+    for (int64_t byte : file.ReadInts("blocks." + name))
+      row.push_back(static_cast<std::byte>(byte));
+    ASSERT_EQ(RowBytes(dtype, expected.size()), row.size()) << name;
+    const std::vector<float> out = Dequantised(*table_, dtype, row, expected.size(), 0);
+    for (size_t i = 0; i < out.size(); ++i) {
+      ASSERT_EQ(std::bit_cast<uint32_t>(out[i]), std::bit_cast<uint32_t>(expected[i]))
+          << name << " value " << i;
+    }
   }
 }
 

@@ -5,11 +5,11 @@
 //
 // Vec offers: kWidth, Zero, Set(float), Load(p), LoadFirst(p, n), StoreFirst(p, n), operators + - *
 // /, Fma(a, b, c), Max(a, b), RoundToInt(a), ScaleByPowerOfTwo(a, n), Sum() and MaxLane() by a
-// fixed tree, LoadHalf(p), LoadBFloat(p), LoadBytes(p); kTileRows x kTileColumns accumulators fit
-// in registers, and StoreSums writes their sums by the same tree as Sum(); kColumnRows x
-// kColumnVectors accumulators do beside kColumnVectors vectors of weights. kLaneOrder lists the
-// lanes so that adding neighbours, then neighbouring pairs, ... is that tree; Transpose4 turns four
-// rows of four.
+// fixed tree, LoadHalf(p), LoadBFloat(p), what vector_dequantise.h needs; kTileRows x kTileColumns
+// accumulators fit in registers, and StoreSums writes their sums by the same tree as Sum();
+// kColumnRows x kColumnVectors accumulators do beside kColumnVectors vectors of weights. kLaneOrder
+// lists the lanes so that adding neighbours, then neighbouring pairs, ... is that tree; Transpose4
+// turns four rows of four.
 #pragma once
 
 #include <cmath>
@@ -19,8 +19,8 @@
 #include <utility>
 
 #include "base/tensor/dtype.h"
-#include "base/tensor/quant_blocks.h"
 #include "engine/kernels/kernel_table.h"
+#include "engine/kernels/vector_dequantise.h"
 #include "engine/kernels/vector_packed.h"
 
 namespace moescope::engine {
@@ -336,27 +336,13 @@ float CrossEntropy(const float* logits, int n, int target) noexcept {
   return std::log(sum) + largest - logits[target];
 }
 
-void DequantiseQ8_0(const void* stored, float* out, size_t n) {
-  // Blocks of a file may lie at any address.
-  const auto* bytes = static_cast<const std::byte*>(stored);
-  for (size_t block = 0; block < n / kQ8_0Elements; ++block) {
-    uint16_t scale_bits;
-    std::memcpy(&scale_bits, bytes + offsetof(BlockQ8_0, scale), sizeof(scale_bits));
-    const auto* values = reinterpret_cast<const int8_t*>(bytes + offsetof(BlockQ8_0, values));
-    const Vec scale = Vec::Set(F16ToF32(scale_bits));
-    for (int i = 0; i < kQ8_0Elements; i += Vec::kWidth) {
-      (scale * Vec::LoadBytes(values + i)).StoreFirst(out + i, Vec::kWidth);
-    }
-    bytes += sizeof(BlockQ8_0);
-    out += kQ8_0Elements;
-  }
-}
-
 void Dequantise(DType dtype, const void* stored, float* out, size_t n) noexcept {
-  if (dtype == DType::kQ8_0) return DequantiseQ8_0(stored, out, n);
   if (dtype == DType::kF32) {
     std::memcpy(out, stored, n * sizeof(float));
     return;
+  }
+  if (dtype != DType::kF16 && dtype != DType::kBF16) {
+    return DequantiseBlocks(dtype, stored, out, n);
   }
   const auto* halves = static_cast<const uint16_t*>(stored);
   size_t i = 0;

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/kernels/avx2/bytes.h"
+
 namespace moescope::engine {
 namespace {
 
@@ -33,10 +35,12 @@ struct Vec {
     __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
   }
-  static Vec LoadBytes(const int8_t* p) {
-    __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))};
+  // Eight signed bytes from the first-th on, 0 or 8.
+  template <int First>
+  static Vec FromBytes(Bytes bytes) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes.v, First)))};
   }
+  void Store(float* p) const { _mm256_storeu_ps(p, v); }
   void StoreFirst(float* p, int n) const {
     if (n == kWidth) {
       _mm256_storeu_ps(p, v);
@@ -53,6 +57,11 @@ struct Vec {
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
 };
+
+// As F16ToF32, which is a call. A signalling NaN becomes a quiet one.
+float HalfToFloat(uint16_t bits) {
+  return _cvtsh_ss(bits);
+}
 
 Vec operator+(Vec a, Vec b) {
   return {_mm256_add_ps(a.v, b.v)};

@@ -124,3 +124,4 @@ float EmulatedMaxLane(__m512 v) {
 #define _mm512_cvtepi8_epi32(v) EmulatedWiden8(v)
 #define _mm512_cvtepi32_ps(v) EmulatedIntToFloat(v)
 #define _mm512_reduce_max_ps(v) EmulatedMaxLane(v)
+#define _cvtsh_ss(bits) F16ToF32(bits)

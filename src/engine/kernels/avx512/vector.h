@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/kernels/avx2/bytes.h"
+
 namespace moescope::engine {
 namespace {
 
@@ -32,16 +34,24 @@ struct Vec {
     __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
   }
-  static Vec LoadBytes(const int8_t* p) {
-    __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+  // Sixteen signed bytes.
+  template <int First>
+  static Vec FromBytes(Bytes bytes) {
+    static_assert(First == 0);
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes.v))};
   }
+  void Store(float* p) const { _mm512_storeu_ps(p, v); }
   void StoreFirst(float* p, int n) const { _mm512_mask_storeu_ps(p, First(n), v); }
 
   // Lanes are added in the order of SumPairs and SumQuarters below.
   float Sum() const;
   float MaxLane() const { return _mm512_reduce_max_ps(v); }
 };
+
+// As F16ToF32, which is a call. A signalling NaN becomes a quiet one.
+float HalfToFloat(uint16_t bits) {
+  return _cvtsh_ss(bits);
+}
 
 Vec operator+(Vec a, Vec b) {
   return {_mm512_add_ps(a.v, b.v)};
