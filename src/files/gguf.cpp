@@ -13,26 +13,26 @@
 namespace moescope::files {
 namespace {
 
+// A type that we know by name is one that we read.
+constexpr GgufTensorType Type(uint32_t number, std::string_view name, uint64_t block_elements,
+                              uint64_t block_bytes) {
+  return {number, name, block_elements, block_bytes, FindDType(name)};
+}
+
 // Source: ggml.h (enum ggml_type) and ggml-common.h (block layouts). Numbers that are missing
 // belonged to types that were withdrawn.
 constexpr GgufTensorType kTensorTypes[] = {
-    {0, "F32", 1, 4, DType::kF32},          {1, "F16", 1, 2, DType::kF16},
-    {2, "Q4_0", 32, 18, std::nullopt},      {3, "Q4_1", 32, 20, std::nullopt},
-    {6, "Q5_0", 32, 22, std::nullopt},      {7, "Q5_1", 32, 24, std::nullopt},
-    {8, "Q8_0", 32, 34, DType::kQ8_0},      {9, "Q8_1", 32, 36, std::nullopt},
-    {10, "Q2_K", 256, 84, std::nullopt},    {11, "Q3_K", 256, 110, std::nullopt},
-    {12, "Q4_K", 256, 144, std::nullopt},   {13, "Q5_K", 256, 176, std::nullopt},
-    {14, "Q6_K", 256, 210, std::nullopt},   {15, "Q8_K", 256, 292, std::nullopt},
-    {16, "IQ2_XXS", 256, 66, std::nullopt}, {17, "IQ2_XS", 256, 74, std::nullopt},
-    {18, "IQ3_XXS", 256, 98, std::nullopt}, {19, "IQ1_S", 256, 50, std::nullopt},
-    {20, "IQ4_NL", 32, 18, std::nullopt},   {21, "IQ3_S", 256, 110, std::nullopt},
-    {22, "IQ2_S", 256, 82, std::nullopt},   {23, "IQ4_XS", 256, 136, std::nullopt},
-    {24, "I8", 1, 1, std::nullopt},         {25, "I16", 1, 2, std::nullopt},
-    {26, "I32", 1, 4, std::nullopt},        {27, "I64", 1, 8, std::nullopt},
-    {28, "F64", 1, 8, std::nullopt},        {29, "IQ1_M", 256, 56, std::nullopt},
-    {30, "BF16", 1, 2, DType::kBF16},       {34, "TQ1_0", 256, 54, std::nullopt},
-    {35, "TQ2_0", 256, 66, std::nullopt},   {39, "MXFP4", 32, 17, std::nullopt},
-    {40, "NVFP4", 64, 36, std::nullopt},
+    Type(0, "F32", 1, 4),         Type(1, "F16", 1, 2),         Type(2, "Q4_0", 32, 18),
+    Type(3, "Q4_1", 32, 20),      Type(6, "Q5_0", 32, 22),      Type(7, "Q5_1", 32, 24),
+    Type(8, "Q8_0", 32, 34),      Type(9, "Q8_1", 32, 36),      Type(10, "Q2_K", 256, 84),
+    Type(11, "Q3_K", 256, 110),   Type(12, "Q4_K", 256, 144),   Type(13, "Q5_K", 256, 176),
+    Type(14, "Q6_K", 256, 210),   Type(15, "Q8_K", 256, 292),   Type(16, "IQ2_XXS", 256, 66),
+    Type(17, "IQ2_XS", 256, 74),  Type(18, "IQ3_XXS", 256, 98), Type(19, "IQ1_S", 256, 50),
+    Type(20, "IQ4_NL", 32, 18),   Type(21, "IQ3_S", 256, 110),  Type(22, "IQ2_S", 256, 82),
+    Type(23, "IQ4_XS", 256, 136), Type(24, "I8", 1, 1),         Type(25, "I16", 1, 2),
+    Type(26, "I32", 1, 4),        Type(27, "I64", 1, 8),        Type(28, "F64", 1, 8),
+    Type(29, "IQ1_M", 256, 56),   Type(30, "BF16", 1, 2),       Type(34, "TQ1_0", 256, 54),
+    Type(35, "TQ2_0", 256, 66),   Type(39, "MXFP4", 32, 17),    Type(40, "NVFP4", 64, 36),
 };
 
 // Names, keys and string values of one header; published files have well under 1 MiB.
@@ -264,6 +264,16 @@ const GgufTensorType* FindGgufTensorType(uint32_t number) {
     if (type.number == number) return &type;
   }
   return nullptr;
+}
+
+std::string ReadableGgufTypes() {
+  std::string names;
+  for (const GgufTensorType& type : kTensorTypes) {
+    if (!type.dtype) continue;
+    if (!names.empty()) names += ", ";
+    names += type.name;
+  }
+  return names;
 }
 
 const GgufTensorType& GgufTypeOf(DType dtype) {

@@ -55,6 +55,8 @@ struct GgufTensorType {
 // Null for a number that no type has.
 const GgufTensorType* FindGgufTensorType(uint32_t number);
 const GgufTensorType& GgufTypeOf(DType dtype);
+// Names of the supported types, for messages: "F32, F16, Q4_0, ...".
+std::string ReadableGgufTypes();
 
 struct GgufTensor {
   std::string name;

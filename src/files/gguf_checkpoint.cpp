@@ -78,9 +78,8 @@ void AddTensors(const GgufFile& file, int index, CheckpointBuilder& builder) {
     if (!tensor.type->dtype) {
       throw Error(
           ErrorKind::kUnsupported,
-          fmt::format("cannot run this model: {}: tensor '{}' is {}; supported are F32, F16, "
-                      "BF16 and Q8_0",
-                      file.path(), tensor.name.substr(0, 100), tensor.type->name));
+          fmt::format("cannot run this model: {}: tensor '{}' is {}; supported are {}", file.path(),
+                      tensor.name.substr(0, 100), tensor.type->name, ReadableGgufTypes()));
     }
     builder.AddTensor(
         index, {tensor.name, *tensor.type->dtype, tensor.shape, tensor.offset, tensor.n_bytes});

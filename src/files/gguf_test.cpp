@@ -144,15 +144,37 @@ TEST(Gguf, OpensOneTensorPerExpert) {
   EXPECT_EQ(Values(merged, merged.tensor(id)), Values(old, old.tensor(id)));
 }
 
-TEST(Gguf, NamesTheTypeOfATensorItDoesNotRead) {
+TEST(Gguf, OpensEveryMixtureOfTypesThatLlamaCppWrites) {
   SKIP_WITHOUT_FIXTURES();
-  try {
-    Checkpoint::Open(Fixture("gguf/mixtral-wide-Q4_K_M.gguf"));
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
-    EXPECT_NE(std::string(error.what()).find("_K"), std::string::npos) << error.what();
+  for (const char* type : {"IQ4_NL", "IQ4_XS", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K"}) {
+    Checkpoint gguf = Checkpoint::Open(Fixture("gguf/mixtral-wide-") + type + ".gguf");
+    const DType dtype = gguf.tensor({TensorKind::kGateProj, 1, 3}).dtype;
+    EXPECT_EQ(Name(dtype).substr(0, 4), std::string_view(type).substr(0, 4));
   }
+}
+
+TEST(Gguf, KnowsTheBlocksOfEveryTypeOfOurs) {
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    const GgufTensorType& type = GgufTypeOf(dtype);
+    EXPECT_EQ(type.name, Name(dtype));
+    EXPECT_EQ(type.block_elements, static_cast<uint64_t>(Info(dtype).block_elements)) << type.name;
+    EXPECT_EQ(type.block_bytes, static_cast<uint64_t>(Info(dtype).block_bytes)) << type.name;
+    EXPECT_EQ(FindGgufTensorType(type.number), &type);
+  }
+  EXPECT_EQ(GgufTypeOf(DType::kMXFP4).number, 39u);
+}
+
+TEST(Gguf, NamesTheTypeOfATensorItDoesNotRead) {
+  std::string bytes = TinyGguf().bytes();
+  const std::string name = "token_embd.weight";
+  // After the name: the number of dimensions, two of them, the type. I16 is as wide as BF16.
+  bytes[bytes.find(name) + name.size() + 4 + 2 * 8] = 25;
+  EXPECT_EQ(
+      ErrorOf(bytes),
+      "unsupported: cannot run this model: tiny/tiny.gguf: tensor 'token_embd.weight' is I16; "
+      "supported are F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, "
+      "IQ4_NL, IQ4_XS, BF16, MXFP4");
 }
 
 }  // namespace

@@ -189,8 +189,15 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"demo-mixtral", "demo-mixtral/golden-prompt.safetensors", {""}}),
     TestName);
 INSTANTIATE_TEST_SUITE_P(Gguf, Golden,
-                         testing::Values(Gguf("mixtral-classic-F32"), Gguf("mixtral-classic-BF16"),
-                                         Gguf("mixtral-classic-Q8_0")),
+                         testing::Values(Gguf("mixtral-classic-F32"), Gguf("mixtral-classic-F16"),
+                                         Gguf("mixtral-classic-BF16"), Gguf("mixtral-classic-Q8_0"),
+                                         Gguf("mixtral-classic-Q4_0"), Gguf("mixtral-classic-Q4_1"),
+                                         Gguf("mixtral-classic-Q5_0"), Gguf("mixtral-classic-Q5_1"),
+                                         Gguf("mixtral-classic-old-style-F16"),
+                                         Gguf("mixtral-wide-F16"), Gguf("mixtral-wide-IQ4_NL"),
+                                         Gguf("mixtral-wide-IQ4_XS"), Gguf("mixtral-wide-Q2_K"),
+                                         Gguf("mixtral-wide-Q3_K_M"), Gguf("mixtral-wide-Q4_K_M"),
+                                         Gguf("mixtral-wide-Q5_K_M"), Gguf("mixtral-wide-Q6_K")),
                          TestName);
 
 }  // namespace
