@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "engine/model/sweep.h"
 #include "lab/decision_collector.h"
+#include "lab/text_model.h"
 #include "lab/trace_memory.h"
 #include "store/run_writer.h"
 
@@ -113,23 +114,12 @@ class Tracer {
         // Data and model are both opened before the output is touched, so that a wrong path costs
         // nothing.
         documents_(text::OpenDocuments(options.data, open_parquet)),
-        model_(engine::Model::Open(options.model, options.read_weights
-                                                      ? engine::Model::Residency::kRead
-                                                      : engine::Model::Residency::kMapped)) {
+        opened_(OpenTextModel(options.model, options.read_weights
+                                                 ? engine::Model::Residency::kRead
+                                                 : engine::Model::Residency::kMapped)),
+        model_(opened_.model.get()),
+        tokenizer_(opened_.tokenizer.get()) {
     const files::ModelConfig& config = model_->config();
-    if (!model_->checkpoint().vocabulary()) {
-      throw Error(
-          ErrorKind::kBadInput,
-          fmt::format("no tokenizer: {}: expected a tokenizer.model beside the weights or a "
-                      "vocabulary in the GGUF file",
-                      options.model));
-    }
-    tokenizer_ = text::MakeSentencePieceTokenizer(model_->checkpoint().vocabulary());
-    if (tokenizer_->vocab_size() > config.vocab_size) {
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("tokenizer does not fit: {}: expected at most {} pieces, found {}",
-                              options.model, config.vocab_size, tokenizer_->vocab_size()));
-    }
     chunk_ = options.policy.chunk > 0 ? options.policy.chunk : config.context;
     if (chunk_ > config.context) {
       throw Error(ErrorKind::kBadInput,
@@ -331,8 +321,9 @@ class Tracer {
   ThreadPool pool_;
   const engine::KernelTable& kernels_;
   std::unique_ptr<text::DocumentSource> documents_;
-  std::unique_ptr<engine::Model> model_;
-  std::unique_ptr<text::Tokenizer> tokenizer_;
+  TextModel opened_;
+  engine::Model* model_;
+  text::Tokenizer* tokenizer_;
   int chunk_ = 0;
   uint64_t memory_bytes_ = 0;
 

@@ -26,6 +26,7 @@ std::function<void()> AddImport(CLI::App& app);
 std::function<void()> AddFigure(CLI::App& app);
 std::function<void()> AddInspect(CLI::App& app);
 std::function<void()> AddQuery(CLI::App& app);
+std::function<void()> AddRun(CLI::App& app);
 std::function<void()> AddTrace(CLI::App& app);
 std::function<void()> AddReport(CLI::App& app);
 std::function<void()> AddVerify(CLI::App& app);

@@ -15,6 +15,7 @@ std::span<const Command> Commands() {
       {"report", "One HTML page with everything a run tells at first sight", AddReport},
       {"query", "Ask a run a question in SQL", AddQuery},
       {"verify", "Check every byte of a run against its manifest", AddVerify},
+      {"run", "Write a text that goes on from a prompt, its routes in colour", AddRun},
       {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},
       {"import", "Turn routes that other programs recorded into a run", AddImport},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "study/figures/coloured_token.h"
 #include "study/figures/palette.h"
 #include "study/figures/terminal.h"
 #include "study/figures/text_table.h"
@@ -17,16 +18,6 @@ constexpr const char* kReset = "\x1b[0m";
 std::string Background(int expert) {
   const Colour colour = ExpertColour(expert);
   return fmt::format("\x1b[48;2;{};{};{}m\x1b[30m", colour.red, colour.green, colour.blue);
-}
-
-// "₁₂": beyond the palette the colour alone does not say which expert.
-std::string Subscript(int number) {
-  if (number < 0) return "";
-  std::string text;
-  for (char digit : fmt::format("{}", number)) {
-    AppendUtf8(0x2080 + static_cast<uint32_t>(digit - '0'), text);
-  }
-  return text;
 }
 
 std::string Legend(int n_experts, const TerminalStyle& style) {
@@ -44,7 +35,7 @@ class ColouredLines {
  public:
   ColouredLines(int n_experts, int width) : with_numbers_(n_experts > 8), width_(width) {}
   void Add(const std::string& piece, int expert, bool ends_line) {
-    const std::string label = with_numbers_ ? Subscript(expert) : "";
+    const std::string label = with_numbers_ ? SubscriptNumber(expert) : "";
     const int width = DisplayWidth(piece) + DisplayWidth(label);
     if (column_ > 0 && column_ + width > width_) Break();
     text_ += Background(expert) + piece + label + kReset;

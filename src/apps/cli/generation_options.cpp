@@ -1,0 +1,57 @@
+#include "apps/cli/generation_options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/units.h"
+
+namespace moescope::cli {
+
+void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
+  engine::SamplingOptions& sampling = options.generate.sampling;
+  app.add_option("-m,--model", options.model, "checkpoint: a GGUF file, a folder, or owner/name")
+      ->required();
+  app.add_option("-n,--tokens", options.generate.max_tokens, "tokens to write at most")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  app.add_option("-c,--context", options.context,
+                 "positions of the cache (default: the model's context, at most 4096)")
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("-t,--threads", options.n_threads, "threads (default: one a core)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("-s,--seed", sampling.seed, "seed of the drawing")->capture_default_str();
+  app.add_option("--temperature", sampling.temperature, "0: always the likeliest token")
+      ->capture_default_str();
+  app.add_option("--top-k", sampling.top_k, "draw from the k likeliest tokens; 0: all")
+      ->capture_default_str();
+  app.add_option("--top-p", sampling.top_p, "draw from the fewest tokens with this probability")
+      ->capture_default_str();
+  app.add_option("--min-p", sampling.min_p,
+                 "draw from tokens with this share of the likeliest one's probability")
+      ->capture_default_str();
+  app.add_option("--repetition-penalty", sampling.repetition_penalty,
+                 "above 1: tokens written lately become less likely")
+      ->capture_default_str();
+  app.add_option("--penalty-window", sampling.penalty_window,
+                 "how many tokens back the penalty looks; 0: all")
+      ->capture_default_str();
+  app.add_option("--stop", options.generate.stop, "end before this text, repeatable");
+  app.add_flag("--ignore-end", options.ignore_end, "go on after the model ends its text");
+  app.add_option("--memory", options.memory, "memory for cache and buffers, such as 512M or 2G");
+  app.add_option("--weights", options.weights, "how weights reach memory")
+      ->check(CLI::IsMember({"mapped", "read"}))
+      ->capture_default_str();
+}
+
+engine::Model::Residency GenerationOptions::Residency() const {
+  return weights == "read" ? engine::Model::Residency::kRead : engine::Model::Residency::kMapped;
+}
+
+engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& config) const {
+  const int fallback = std::min(config.context, kDefaultContext);
+  return {.context = context > 0 ? context : fallback,
+          .memory_bytes = memory.empty() ? 0 : ParseBytes(memory)};
+}
+
+}  // namespace moescope::cli

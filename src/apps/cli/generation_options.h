@@ -1,0 +1,37 @@
+// The options shared by the commands that write text with a model.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/generate/generator.h"
+
+namespace CLI {
+class App;
+}
+
+namespace moescope::cli {
+
+struct GenerationOptions {
+  std::string model;
+  int context = 0;  // 0: the model's, at most kDefaultContext
+  int n_threads = 0;
+  std::string memory;
+  std::string weights = "mapped";
+  bool ignore_end = false;
+  engine::GenerateOptions generate;
+
+  // A cache for more is allocated only when asked for.
+  static constexpr int kDefaultContext = 4096;
+
+  engine::Model::Residency Residency() const;
+  engine::SessionOptions Session(const files::ModelConfig& config) const;
+};
+
+// Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,
+// --ignore-end, --memory, --weights.
+void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
+
+}  // namespace moescope::cli

@@ -1,0 +1,258 @@
+// moescope run: a text that goes on from a prompt, if asked with each token on the colour of its
+// expert.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "apps/cli/command.h"
+#include "apps/cli/generation_options.h"
+#include "base/error.h"
+#include "base/platform/file.h"
+#include "base/units.h"
+#include "lab/route_watcher.h"
+#include "lab/text_model.h"
+#include "study/figures/coloured_token.h"
+
+namespace moescope::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct RunOptions {
+  GenerationOptions generation;
+  std::string prompt, file, colour = "auto", bos = "auto";
+  bool routes = false, no_echo = false, json = false;
+  int layer = -1;  // -1: the middle one
+};
+
+std::string ReadPrompt(const RunOptions& options) {
+  constexpr uint64_t kMaxPromptBytes = uint64_t{64} << 20;
+  if (options.file.empty()) return options.prompt;
+  if (!options.prompt.empty()) {
+    throw Error(ErrorKind::kBadInput, "give a prompt with -p or a file with -f, not both");
+  }
+  if (options.file != "-") return ReadWholeFile(options.file, kMaxPromptBytes);
+  return {std::istreambuf_iterator<char>(std::cin), {}};
+}
+
+bool UseColour(const std::string& wanted) {
+  const char* refused = std::getenv("NO_COLOR");
+  if (wanted != "auto") return wanted == "always";
+  return isatty(STDOUT_FILENO) != 0 && (refused == nullptr || *refused == '\0');
+}
+
+// Prints tokens as they come. With routes a token waits for the next one, since its own routes are
+// known once it has been run.
+class Printer {
+ public:
+  Printer(const RunOptions& options, const lab::RouteWatcher* watcher, int layer, int n_experts)
+      : watcher_(watcher), layer_(layer), silent_(options.json) {
+    mark_.colour = UseColour(options.colour);
+    mark_.with_number = n_experts > 8;
+  }
+  // Position 0 and on, without gaps.
+  void Add(const std::string& text) {
+    if (silent_) return;
+    if (watcher_ == nullptr) {
+      Write(text);
+    } else {
+      waiting_.push_back(text);
+    }
+  }
+  // Everything before `position` has been run.
+  void PrintUpTo(int64_t position) {
+    for (; !waiting_.empty() && printed_ < position; ++printed_) {
+      mark_.expert = watcher_->Experts(layer_, printed_)[0];
+      Write(study::MarkText(waiting_.front(), mark_));
+      waiting_.erase(waiting_.begin());
+    }
+  }
+  void Finish() {
+    for (const std::string& text : waiting_) Write(text);
+    if (!silent_) Write("\n");
+  }
+
+ private:
+  static void Write(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+  const lab::RouteWatcher* watcher_;
+  int layer_;
+  bool silent_;
+  study::ExpertMark mark_;
+  std::vector<std::string> waiting_;
+  int64_t printed_ = 0;
+};
+
+// One call of the command: what is opened, then what is printed.
+class Runner {
+ public:
+  explicit Runner(const RunOptions& options)
+      : options_(options),
+        opened_(lab::OpenTextModel(options.generation.model, options.generation.Residency())),
+        pool_(options.generation.n_threads),
+        kernels_(engine::SelectKernels()),
+        session_(*opened_.model, kernels_, pool_,
+                 options.generation.Session(opened_.model->config())) {
+    if (!options.routes) return;
+    const files::ModelConfig& config = opened_.model->config();
+    if (config.dense()) {
+      throw Error(ErrorKind::kBadInput,
+                  "--routes: the model is dense: it has no experts to choose from");
+    }
+    layer_ = options.layer >= 0 ? options.layer : config.n_layers / 2;
+    if (layer_ >= config.n_layers) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("--layer: expected 0 to {}, found {}", config.n_layers - 1, layer_));
+    }
+    watcher_.emplace(opened_.model->router(), config.n_layers, session_.capacity());
+  }
+
+  void Run() {
+    const std::vector<int32_t> prompt = Tokenise(ReadPrompt(options_));
+    engine::GenerateOptions generate = options_.generation.generate;
+    if (!options_.generation.ignore_end) {
+      generate.end_ids = engine::EndTokens(opened_.model->config(), *opened_.tokenizer);
+    }
+    Printer printer(options_, watcher_ ? &*watcher_ : nullptr, layer_,
+                    opened_.model->config().n_experts);
+    const bool echo = !options_.no_echo;
+    text::StreamingDecoder decoder(*opened_.tokenizer);
+    for (int32_t id : prompt) {
+      const std::string text = decoder.Push(id);
+      printer.Add(echo ? text : "");
+    }
+    routing::Probe* probes[] = {watcher_ ? &*watcher_ : nullptr};
+    const engine::Generated result = engine::Generate(
+        session_, *opened_.tokenizer, {}, prompt, generate,
+        [&](int32_t, const std::string& text) {
+          printer.PrintUpTo(session_.length());
+          printer.Add(text);
+        },
+        std::span(probes, watcher_ ? 1 : 0));
+    RunLastToken(result, std::span(probes, watcher_ ? 1 : 0));
+    printer.PrintUpTo(session_.length());
+    printer.Finish();
+    options_.json ? PrintJson(prompt, result) : PrintSummary(prompt, result);
+  }
+
+ private:
+  std::vector<int32_t> Tokenise(const std::string& text) const {
+    const text::Tokenizer& tokenizer = *opened_.tokenizer;
+    text::Encoding encoding;
+    tokenizer.Encode(text, encoding);
+    std::vector<int32_t> ids;
+    const bool wanted = options_.bos == "on" || (options_.bos == "auto" && tokenizer.bos_id() >= 0);
+    if (wanted && tokenizer.bos_id() >= 0) ids.push_back(tokenizer.bos_id());
+    ids.insert(ids.end(), encoding.ids.begin(), encoding.ids.end());
+    if (ids.empty()) {
+      throw Error(ErrorKind::kBadInput,
+                  "the prompt is empty and the tokenizer has no BOS: give "
+                  "some text with -p or -f");
+    }
+    return ids;
+  }
+
+  // So that its routes are known too.
+  void RunLastToken(const engine::Generated& result, std::span<routing::Probe* const> probes) {
+    const bool has_room = session_.length() < session_.capacity();
+    if (watcher_ && !result.ids.empty() && has_room) {
+      session_.Advance(std::span(result.ids).last(1), probes);
+    }
+  }
+
+  ordered_json TokenJson(int32_t id, int64_t position) const {
+    ordered_json token = {
+        {"position", position}, {"token_id", id}, {"text", opened_.tokenizer->TokenText(id)}};
+    if (!watcher_ || position >= session_.length()) return token;
+    ordered_json experts = ordered_json::array(), weights = ordered_json::array();
+    for (int layer = 0; layer < opened_.model->config().n_layers; ++layer) {
+      experts.push_back(watcher_->Experts(layer, position));
+      weights.push_back(watcher_->Weights(layer, position));
+    }
+    token["experts"] = experts;  // [layer][slot]
+    token["weights"] = weights;
+    return token;
+  }
+
+  static double Rate(size_t n, double seconds) {
+    return seconds > 0 ? static_cast<double>(n) / seconds : 0;
+  }
+
+  void PrintJson(const std::vector<int32_t>& prompt, const engine::Generated& result) const {
+    ordered_json rows = ordered_json::array();
+    int64_t position = 0;
+    for (int32_t id : prompt) {
+      rows.push_back(TokenJson(id, position++));
+      rows.back()["generated"] = false;
+    }
+    for (int32_t id : result.ids) {
+      rows.push_back(TokenJson(id, position++));
+      rows.back()["generated"] = true;
+    }
+    const engine::SamplingOptions& sampling = options_.generation.generate.sampling;
+    const ordered_json answer = {
+        {"rows", rows},
+        {"text", result.text},
+        {"end", Name(result.end)},
+        {"prompt_tokens", prompt.size()},
+        {"tokens", result.ids.size()},
+        {"prompt_tokens_per_s", Rate(prompt.size(), result.prompt_seconds)},
+        {"tokens_per_s", Rate(result.ids.size(), result.seconds)},
+        {"temperature", sampling.temperature},
+        {"seed", sampling.seed},
+        {"model", opened_.model->checkpoint().Identity()},
+        {"precision", "exact"},
+        {"kernel_level", Name(kernels_.level)}};
+    fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+
+  void PrintSummary(const std::vector<int32_t>& prompt, const engine::Generated& result) const {
+    fmt::print(stderr, "\nprompt {} tokens, {:.1f}/s; written {}, {:.1f}/s; ended by {}\n",
+               FormatCount(prompt.size()), Rate(prompt.size(), result.prompt_seconds),
+               FormatCount(result.ids.size()), Rate(result.ids.size(), result.seconds),
+               Name(result.end));
+    if (watcher_) fmt::print(stderr, "colours: first choice at layer {}\n", layer_);
+  }
+
+  const RunOptions& options_;
+  lab::TextModel opened_;
+  ThreadPool pool_;
+  const engine::KernelTable& kernels_;
+  engine::Session session_;
+  int layer_ = 0;
+  std::optional<lab::RouteWatcher> watcher_;
+};
+
+}  // namespace
+
+std::function<void()> AddRun(CLI::App& app) {
+  auto options = std::make_shared<RunOptions>();
+  AddGenerationOptions(app, options->generation);
+  app.add_option("-p,--prompt", options->prompt, "text to go on from");
+  app.add_option("-f,--file", options->file, "file with the text to go on from; -: standard input");
+  app.add_option("--bos", options->bos, "BOS before the prompt")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
+  app.add_flag("--routes", options->routes, "each token on the colour of its first choice");
+  app.add_option("--layer", options->layer, "the layer of --routes (default: the middle one)")
+      ->check(CLI::Range(0, 1023));
+  app.add_option("--color,--colour", options->colour,
+                 "auto, always or never; NO_COLOR is respected")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  app.add_flag("--no-echo", options->no_echo, "leave the prompt out of the output");
+  app.add_flag("--json", options->json, "print JSON, with --routes all layers of every token");
+  return [options] { Runner(*options).Run(); };
+}
+
+}  // namespace moescope::cli
