@@ -24,8 +24,9 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMagic = 0x314C4E524A454F4D;  // "MOEJRNL1"
 
-// The head of a block. Followed by the documents (document_bytes), then the tokens, then for each
-// layer experts, weights, margins, entropies and logits, each an array over the block's tokens.
+// The head of a block. Followed by the documents (document_bytes), then the tokens, then, if there
+// are experts, for each layer experts, weights, margins, entropies and logits, each an array over
+// the block's tokens.
 struct BlockHeader {
   uint64_t magic = kMagic;
   uint64_t document_bytes = 0;
@@ -127,6 +128,7 @@ std::optional<std::vector<DocumentRecord>> DecodeDocuments(const std::string& by
 }  // namespace
 
 uint64_t JournalShape::RouteBytes() const {
+  if (n_experts == 0) return 0;
   auto k = static_cast<uint64_t>(experts_per_token);
   uint64_t logits = has_logits ? static_cast<uint64_t>(n_experts) * sizeof(float) : 0;
   return k * (sizeof(int16_t) + sizeof(float)) + 2 * sizeof(float) + logits;

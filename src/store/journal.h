@@ -23,7 +23,7 @@ struct JournalShape {
   int experts_per_token = 0;
   bool has_logits = false;
 
-  uint64_t RouteBytes() const;  // of one token at one layer
+  uint64_t RouteBytes() const;  // of one token at one layer; 0 without experts
 };
 
 // One file of the journal, opened for appending and reading. Closed with the last user.

@@ -247,7 +247,7 @@ json ParseBounded(std::string_view text, const std::string& path) {
 std::vector<int> RunDescription::LayerNumbers() const {
   if (!layers.empty()) return layers;
   std::vector<int> numbers;
-  for (int layer = 0; layer < n_layers; ++layer) numbers.push_back(layer);
+  for (int layer = 0; layer < n_route_layers(); ++layer) numbers.push_back(layer);
   return numbers;
 }
 
@@ -261,9 +261,17 @@ void CheckDescription(const RunDescription& d) {
   constexpr int kMaxLayers = 1024;
   constexpr int kMaxExperts = 4096;
   expect(d.n_layers >= 1 && d.n_layers <= kMaxLayers, "n_layers", "1 to 1024", d.n_layers);
-  expect(d.n_experts >= 1 && d.n_experts <= kMaxExperts, "n_experts", "1 to 4096", d.n_experts);
-  expect(d.experts_per_token >= 1 && d.experts_per_token <= d.n_experts, "experts_per_token",
-         "1 to n_experts", d.experts_per_token);
+  expect(d.n_experts >= 0 && d.n_experts <= kMaxExperts, "n_experts", "1 to 4096, or 0: dense",
+         d.n_experts);
+  if (d.is_dense()) {
+    expect(d.experts_per_token == 0, "experts_per_token", "0 without experts", d.experts_per_token);
+    expect(!d.has_logits, "has_logits", "false (no router logits without experts)", d.has_logits);
+    expect(d.layers.empty(), "layers", "no numbers of layers with routes without experts",
+           static_cast<int64_t>(d.layers.size()));
+  } else {
+    expect(d.experts_per_token >= 1 && d.experts_per_token <= d.n_experts, "experts_per_token",
+           "1 to n_experts", d.experts_per_token);
+  }
   expect(d.tokens_per_part >= 1 && d.tokens_per_part <= (int64_t{1} << 40), "tokens_per_part",
          "1 to 2^40", d.tokens_per_part);
   expect(d.layers.empty() || d.layers.size() == static_cast<size_t>(d.n_layers), "layers",

@@ -18,7 +18,7 @@ struct FileEntry {
   std::string xxh3;  // 16 hex digits
 };
 
-// Whole documents, consecutive tokens. Files: documents, tokens, then one a layer.
+// Whole documents, consecutive tokens. Files: documents, tokens, then one a layer with routes.
 struct PartEntry {
   int64_t first_token = 0;
   int64_t n_tokens = 0;

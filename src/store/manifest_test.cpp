@@ -36,6 +36,16 @@ Manifest Example() {
   return manifest;
 }
 
+// Of a dense run: no routes files.
+Manifest DenseExample() {
+  Manifest manifest = Example();
+  const RunDescription routed = manifest.description;
+  manifest.description = SyntheticDescription(2, 0, 0);
+  manifest.description.interventions = routed.interventions;
+  for (PartEntry& part : manifest.parts) part.files.resize(2);
+  return manifest;
+}
+
 // JSON with the hash that makes it a manifest as far as that goes: what is left to check is the
 // parser.
 std::string Sealed(ordered_json root) {
@@ -59,6 +69,22 @@ TEST(Manifest, GivesBackWhatItWasGiven) {
   EXPECT_EQ(Sealed(ordered_json::parse(text)), text);
 }
 
+TEST(Manifest, DenseRunsHaveNoRoutesFiles) {
+  const std::string text = FormatManifest(DenseExample());
+  Manifest read = ParseManifest(text, "m");
+  EXPECT_TRUE(read.description.is_dense());
+  EXPECT_EQ(read.description.n_layers, 2) << "the model's";
+  EXPECT_TRUE(read.description.LayerNumbers().empty());
+  EXPECT_EQ(read.parts[1].files.size(), 2u);
+  EXPECT_EQ(FormatManifest(read), text);
+  Manifest with_routes = DenseExample();
+  with_routes.parts[0].files.push_back(File(RoutesPath(0, 0), 100));
+  EXPECT_THROW(ParseManifest(FormatManifest(with_routes), "m"), Error);
+  Manifest without_routes = Example();
+  without_routes.parts[0].files.resize(2);
+  EXPECT_THROW(ParseManifest(FormatManifest(without_routes), "m"), Error);
+}
+
 TEST(Manifest, EveryChangedByteIsNoticed) {
   const std::string text = FormatManifest(Example());
   for (size_t at = 0; at < text.size(); ++at) {
@@ -73,8 +99,7 @@ TEST(Manifest, EveryChangedByteIsNoticed) {
 
 // Every value of the document replaced by every kind of wrong value, and removed, under a valid
 // hash. Those that are read must be the same run after being written again.
-TEST(Manifest, WrongValuesAreRefusedByName) {
-  const ordered_json root = ordered_json::parse(FormatManifest(Example()));
+void ReplaceEveryValue(const ordered_json& root, int& refused, int& read) {
   const std::vector<ordered_json> wrong = {0,
                                            1,
                                            -1,
@@ -92,7 +117,6 @@ TEST(Manifest, WrongValuesAreRefusedByName) {
                                            2147483648u,
                                            4294967296u,
                                            4398046511105u};
-  int refused = 0, read = 0;
   const ordered_json flat = root.flatten();
   for (const auto& [pointer, unused] : flat.items()) {
     ordered_json::json_pointer at(pointer);
@@ -122,19 +146,26 @@ TEST(Manifest, WrongValuesAreRefusedByName) {
       }
     }
   }
-  EXPECT_GT(refused, 1'000);
-  EXPECT_GT(read, 10);
+}
+
+TEST(Manifest, WrongValuesAreRefusedByName) {
+  for (const Manifest& manifest : {Example(), DenseExample()}) {
+    int refused = 0, read = 0;
+    ReplaceEveryValue(ordered_json::parse(FormatManifest(manifest)), refused, read);
+    EXPECT_GT(refused, 800);
+    EXPECT_GT(read, 10);
+  }
 }
 
 TEST(Manifest, LimitsOfADescriptionAreNamed) {
-  auto refused = [](auto change, const std::string& field) {
-    RunDescription description = SyntheticDescription(2, 8, 2);
+  auto refused = [](auto change, const std::string& field, int n_experts = 8) {
+    RunDescription description = SyntheticDescription(2, n_experts, n_experts / 4);
     change(description);
     try {
       CheckDescription(description);
       ADD_FAILURE() << field;
     } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find(field), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find(": " + field + ": "), std::string::npos);
     }
   };
   refused([](RunDescription& d) { d.n_layers = 0; }, "n_layers");
@@ -145,6 +176,14 @@ TEST(Manifest, LimitsOfADescriptionAreNamed) {
   refused([](RunDescription& d) { d.layers = {3, 3}; }, "layers");
   refused([](RunDescription& d) { d.tokens_per_part = 0; }, "tokens_per_part");
   EXPECT_NO_THROW(CheckDescription(SyntheticDescription(2, 8, 8)));
+  refused([](RunDescription& d) { d.n_experts = -1; }, "n_experts");
+  refused([](RunDescription& d) { d.experts_per_token = 0; }, "experts_per_token");
+  refused([](RunDescription& d) { d.n_experts = 0; }, "experts_per_token");
+  refused([](RunDescription& d) { d.experts_per_token = 1; }, "experts_per_token", 0);
+  refused([](RunDescription& d) { d.n_layers = 0; }, "n_layers", 0);
+  refused([](RunDescription& d) { d.has_logits = true; }, "has_logits", 0);
+  refused([](RunDescription& d) { d.layers = {0, 1}; }, "layers", 0);
+  EXPECT_NO_THROW(CheckDescription(SyntheticDescription(2, 0, 0)));
 }
 
 }  // namespace

@@ -300,7 +300,7 @@ PartCutter::PartCutter(const std::string& directory, const RunDescription& descr
       database_({.memory_bytes = std::max(memory_bytes, kLeastMemoryBytes), .n_threads = 1}),
       current_(std::make_unique<Forward>()) {
   database_.AddTableFunction("moescope_rows", *current_);
-  if (memory_bytes >= 4 * kLeastMemoryBytes) {
+  if (memory_bytes >= 4 * kLeastMemoryBytes && layers_.size() > 1) {
     second_ = std::make_unique<PartCutter>(directory, description, kLeastMemoryBytes);
   }
 }

@@ -63,6 +63,8 @@ class ResumeTest : public TestDirectory {
     return true;
   }
 
+  void TearJournals() const;
+
   ErrorKind OpenFails(const std::string& directory, const RunDescription& description,
                       const std::string& expected) const {
     try {
@@ -89,6 +91,15 @@ std::string LastSegment(const std::string& directory) {
   return last;
 }
 
+// The same of a run without routes.
+class DenseResumeTest : public ResumeTest {
+ protected:
+  DenseResumeTest() {
+    run_.description = SyntheticDescription(3, 0, 0);
+    run_.description.tokens_per_part = 2'000;
+  }
+};
+
 TEST_F(ResumeTest, AbandonedWritersEndByteIdentical) {
   WriteSynthetic(run_, Path("whole"), 5'000);
   auto expected = Content(Path("whole"));
@@ -101,7 +112,8 @@ TEST_F(ResumeTest, AbandonedWritersEndByteIdentical) {
   }
 }
 
-TEST_F(ResumeTest, TornJournalsLoseOnlyTheTornWave) {
+// Tears the journal after every few waves: the run ends as if nothing had happened.
+void ResumeTest::TearJournals() const {
   WriteSynthetic(run_, Path("whole"), 5'000);
   auto expected = Content(Path("whole"));
   for (unsigned seed = 0; seed < 5; ++seed) {
@@ -131,6 +143,23 @@ TEST_F(ResumeTest, TornJournalsLoseOnlyTheTornWave) {
     }
     EXPECT_EQ(Content(directory), expected) << seed;
   }
+}
+
+TEST_F(ResumeTest, TornJournalsLoseOnlyTheTornWave) {
+  TearJournals();
+}
+
+TEST_F(DenseResumeTest, TornJournalsLoseOnlyTheTornWave) {
+  TearJournals();
+}
+
+TEST_F(DenseResumeTest, AMixtureOfExpertsIsAnotherRun) {
+  std::mt19937 random(1);
+  WriteSome(Path("run"), 1, random);
+  OpenFails(Path("run"), SyntheticDescription(3, 8, 2), "architecture");
+  RunDescription other = run_.description;
+  other.n_layers = 4;
+  OpenFails(Path("run"), other, "n_layers: 3, not 4");
 }
 
 TEST_F(ResumeTest, CommittedWavesSurvive) {

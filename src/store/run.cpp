@@ -89,6 +89,35 @@ std::string TokenExpertsMacro(int k) {
       experts, weights, arms);
 }
 
+// What a run without routes has in their place: the same names and types, no rows.
+void CreateEmptyRouteViews(Database& database) {
+  for (const char* sql :
+       {"CREATE VIEW routes AS SELECT NULL::BIGINT AS token, NULL::FLOAT AS margin, "
+        "NULL::FLOAT AS entropy, NULL::INTEGER AS layer WHERE false",
+        "CREATE VIEW assignments AS SELECT NULL::BIGINT AS token, NULL::INTEGER AS layer, "
+        "NULL::INTEGER AS rank, NULL::TINYINT AS expert, NULL::FLOAT AS weight WHERE false",
+        "CREATE MACRO expert_tokens(in_layer, in_expert) AS TABLE SELECT NULL::INTEGER AS "
+        "token_id, "
+        "NULL::VARCHAR AS text, NULL::BIGINT AS n, NULL::BIGINT AS occurrences, "
+        "NULL::DOUBLE AS share, NULL::DOUBLE AS mean_weight WHERE false",
+        "CREATE MACRO token_experts(in_token_id) AS TABLE SELECT NULL::INTEGER AS layer, "
+        "NULL::TINYINT AS expert, NULL::BIGINT AS n, NULL::BIGINT AS n_first, "
+        "NULL::DOUBLE AS share, NULL::DOUBLE AS mean_weight WHERE false"}) {
+    database.Execute(sql);
+  }
+}
+
+void CreateRouteViews(Database& database, const std::vector<std::string>& files,
+                      int experts_per_token) {
+  database.Execute(
+      fmt::format("CREATE VIEW routes AS SELECT * FROM read_parquet({}, hive_partitioning = true, "
+                  "hive_types = {{'layer': 'INTEGER'}})",
+                  QuotedList(files)));
+  database.Execute("CREATE VIEW assignments AS " + AssignmentsView(experts_per_token));
+  database.Execute(ExpertTokensMacro(experts_per_token));
+  database.Execute(TokenExpertsMacro(experts_per_token));
+}
+
 }  // namespace
 
 Run Run::Open(const std::string& directory) {
@@ -125,14 +154,12 @@ std::unique_ptr<Database> Run::OpenViews(const DatabaseOptions& options) const {
   try {
     view("documents", fmt::format("SELECT * FROM read_parquet({})", QuotedList(document_files_)));
     view("tokens", fmt::format("SELECT * FROM read_parquet({})", QuotedList(token_files_)));
-    view("routes", fmt::format("SELECT * FROM read_parquet({}, hive_partitioning = true, "
-                               "hive_types = {{'layer': 'INTEGER'}})",
-                               QuotedList(route_files_)));
     view("vocabulary", fmt::format("SELECT * FROM read_parquet({})",
                                    Quoted(Absolute(directory_, kVocabularyPath))));
-    view("assignments", AssignmentsView(description_.experts_per_token));
-    database->Execute(ExpertTokensMacro(description_.experts_per_token));
-    database->Execute(TokenExpertsMacro(description_.experts_per_token));
+    if (description_.is_dense())
+      CreateEmptyRouteViews(*database);
+    else
+      CreateRouteViews(*database, route_files_, description_.experts_per_token);
   } catch (const Error& error) {
     throw Error(ErrorKind::kCorrupt,
                 fmt::format("cannot open run: {}: expected readable parts, found: {}; 'moescope "

@@ -25,7 +25,8 @@ class Run {
 
   // A database with the views documents, tokens, routes (with a column `layer`), vocabulary and
   // assignments (token, layer, rank, expert, weight); and two table macros, expert_tokens(layer,
-  // expert) and token_experts(token_id), described in docs/trace-format.md.
+  // expert) and token_experts(token_id), described in docs/trace-format.md. What a dense run has no
+  // routes for is there and has no rows.
   // Throws Error(kCorrupt) when a part cannot be read, kResource.
   std::unique_ptr<Database> OpenViews(const DatabaseOptions& options) const;
   // The Parquet files behind the views, absolute: what Database::LockDown may leave readable.

@@ -22,15 +22,16 @@ struct RunDescription {
   std::string model_name;  // architecture and file or folder name, for people
   std::string architecture;
   std::string model_identity;  // 16 hex digits
-  std::string expert_type;     // "BF16": storage type of the expert weights
-  std::string router_type;
-  int n_layers = 0;  // layers with routes
+  std::string expert_type;     // "BF16": storage type of the expert weights, or of a dense model's
+                               // feed-forward weights
+  std::string router_type;     // "": dense
+  int n_layers = 0;            // layers with routes; of a dense run: the model's
   // Their numbers, increasing; empty: 0..n_layers-1. Imported runs and models with dense layers
   // among the others leave some out.
   std::vector<int> layers;
-  int n_experts = 0;
+  int n_experts = 0;  // 0, and experts_per_token too: a dense run, tokens and losses without routes
   int experts_per_token = 0;
-  std::string score_function;  // "softmax over chosen"
+  std::string score_function;  // "softmax over chosen"; "": dense
   // tokenizer, documents
   std::string tokenizer_identity;
   int vocab_size = 0;
@@ -49,7 +50,10 @@ struct RunDescription {
   // How tokens are cut into parts; a part holds whole documents.
   int64_t tokens_per_part = int64_t{1} << 20;
 
-  // The numbers of the layers with routes, in order: n_layers of them.
+  bool is_dense() const { return n_experts == 0; }
+  // How many layers have routes: n_layers, or none of a dense run.
+  int n_route_layers() const { return is_dense() ? 0 : n_layers; }
+  // Their numbers, in order.
   std::vector<int> LayerNumbers() const;
 };
 

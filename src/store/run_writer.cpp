@@ -55,13 +55,13 @@ void CreateDirectory(const std::string& directory) {
 
 // Empty folders of all parts, so that a part's files only need their own folder synced.
 void CreateLayout(const std::string& directory, const RunDescription& description) {
-  for (const char* name : {"documents", "tokens", "routes"}) {
+  for (const char* name : {"documents", "tokens"}) {
     CreateDirectory((fs::path(directory) / name).string());
   }
   for (int layer : description.LayerNumbers()) {
     CreateDirectory((fs::path(directory) / RoutesPath(layer, 0)).parent_path().string());
   }
-  SyncDirectory((fs::path(directory) / "routes").string());
+  if (!description.is_dense()) SyncDirectory((fs::path(directory) / "routes").string());
   SyncDirectory(directory);
 }
 
@@ -308,7 +308,7 @@ void RunWriter::CommitWave(std::span<const DocumentRecord> documents,
                            std::span<const LayerRoutes> routes) {
   State& state = *state_;
   MOESCOPE_CHECK(!state.complete);
-  MOESCOPE_CHECK(routes.size() == static_cast<size_t>(state.description.n_layers));
+  MOESCOPE_CHECK(routes.size() == static_cast<size_t>(state.description.n_route_layers()));
   auto k = static_cast<size_t>(state.description.experts_per_token);
   auto e = static_cast<size_t>(state.description.has_logits ? state.description.n_experts : 0);
   for (const LayerRoutes& layer : routes) {

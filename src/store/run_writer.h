@@ -35,7 +35,8 @@ class RunWriter {
 
   // Commits one wave: durable when it returns. `documents` are those whose first token is in it
   // (one without tokens: any wave before its successor's). Their numbers, first tokens and the
-  // token numbers continue those of earlier waves. `routes` has one entry a layer.
+  // token numbers continue those of earlier waves. `routes` has one entry a layer
+  // with routes: none in a dense run.
   // Throws Error(kIo); the run then stays as before the call. An error of the thread that cuts
   // parts is thrown by the next call; what was committed stays so.
   void CommitWave(std::span<const DocumentRecord> documents, std::span<const TokenRecord> tokens,

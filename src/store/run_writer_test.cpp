@@ -92,6 +92,73 @@ TEST_F(RunWriterTest, WritesWhatItWasGiven) {
   }
 }
 
+SyntheticRun SmallDenseRun() {
+  SyntheticRun run = SmallRun();
+  run.description = SyntheticDescription(3, 0, 0);
+  run.description.tokens_per_part = 4'000;
+  return run;
+}
+
+// Names and types of the columns of a query.
+std::vector<std::vector<Value>> ColumnsOf(Database& database, const std::string& from) {
+  return database.Query("SELECT column_name, column_type FROM (DESCRIBE FROM " + from + ")").rows;
+}
+
+TEST_F(RunWriterTest, DenseRunsHoldTokensAndLosses) {
+  SyntheticRun run = SmallDenseRun();
+  WriteSynthetic(run, Path("dense"), 1'000);
+  EXPECT_FALSE(fs::exists(Path("dense/routes")));
+  for (const auto& [name, content] : Content(Path("dense"))) {
+    bool expected = name == "manifest.json" || name == "vocabulary.parquet" ||
+                    name.starts_with("documents/part-") || name.starts_with("tokens/part-");
+    EXPECT_TRUE(expected) << name;
+  }
+  store::Run opened = store::Run::Open(Path("dense"));
+  EXPECT_TRUE(opened.complete());
+  EXPECT_EQ(opened.description().n_layers, 3);
+  auto database = opened.OpenViews({});
+  SyntheticWave all = MakeWave(run, run.Documents(), 0, 0, run.n_tokens);
+  Table losses = database->Query("SELECT token_id, loss FROM tokens ORDER BY token");
+  ASSERT_EQ(losses.rows.size(), all.tokens.size());
+  for (size_t i = 0; i < all.tokens.size(); ++i) {
+    const TokenRecord& t = all.tokens[i];
+    std::vector<Value> expected = {int64_t{t.token_id},
+                                   std::isnan(t.loss) ? Value() : Value(double{t.loss})};
+    ASSERT_EQ(losses.rows[i], expected) << i;
+  }
+}
+
+TEST_F(RunWriterTest, DenseBytesDoNotDependOnWavesOrMemory) {
+  SyntheticRun run = SmallDenseRun();
+  WriteSynthetic(run, Path("a"), 700);
+  WriteSynthetic(run, Path("b"), run.n_tokens, uint64_t{256} << 20);
+  EXPECT_EQ(Content(Path("a")), Content(Path("b")));
+  EXPECT_TRUE(VerifyRun(Path("a")).problems.empty());
+}
+
+// What SQL is written for a run with experts runs on a dense one, and finds nothing.
+TEST_F(RunWriterTest, ViewsOfRoutesAreThereAndEmptyInDenseRuns) {
+  WriteSynthetic(SmallDenseRun(), Path("dense"), 5'000);
+  WriteSynthetic(SmallRun(), Path("routed"), 5'000);
+  store::Run dense = store::Run::Open(Path("dense"));
+  auto database = dense.OpenViews({});
+  auto routed = store::Run::Open(Path("routed")).OpenViews({});
+  std::vector<std::vector<Value>> columns = ColumnsOf(*routed, "routes");
+  std::erase_if(columns, [](const std::vector<Value>& column) {
+    const auto& name = std::get<std::string>(column[0]);
+    return name.starts_with("expert_") || name.starts_with("weight_");
+  });
+  EXPECT_EQ(ColumnsOf(*database, "routes"), columns);
+  for (const char* from : {"assignments", "expert_tokens(0, 1)", "token_experts(5)"}) {
+    EXPECT_EQ(ColumnsOf(*database, from), ColumnsOf(*routed, from)) << from;
+  }
+  database->LockDown(dense.Files());
+  for (const char* from : {"routes", "assignments", "expert_tokens(0, 1)", "token_experts(5)"}) {
+    EXPECT_EQ(Count(*database, std::string("SELECT count(*) FROM ") + from), 0) << from;
+  }
+  EXPECT_EQ(Count(*database, "SELECT count(*) FROM tokens LEFT JOIN routes USING (token)"), 21'000);
+}
+
 TEST_F(RunWriterTest, BytesDoNotDependOnWavesOrMemory) {
   SyntheticRun run = SmallRun();
   WriteSynthetic(run, Path("a"), 700);

@@ -65,14 +65,14 @@ void FillRow(const SyntheticRun& run, int64_t token, int layer, SyntheticWave::L
 RunDescription SyntheticDescription(int n_layers, int n_experts, int experts_per_token) {
   RunDescription d;
   d.model_name = "synthetic";
-  d.architecture = "mixtral";
+  d.architecture = n_experts > 0 ? "mixtral" : "llama";
   d.model_identity = "0123456789abcdef";
   d.expert_type = "BF16";
-  d.router_type = "F32";
+  d.router_type = n_experts > 0 ? "F32" : "";
   d.n_layers = n_layers;
   d.n_experts = n_experts;
   d.experts_per_token = experts_per_token;
-  d.score_function = "softmax over chosen";
+  d.score_function = n_experts > 0 ? "softmax over chosen" : "";
   d.tokenizer_identity = "fedcba9876543210";
   d.vocab_size = 256;
   d.bos = "document";
@@ -158,8 +158,8 @@ SyntheticWave MakeWave(const SyntheticRun& run, const std::vector<DocumentRecord
     record.special = row == 0 ? 1 : 0;
     wave.tokens.push_back(record);
   }
-  wave.layers.resize(static_cast<size_t>(run.description.n_layers));
-  for (int layer = 0; layer < run.description.n_layers; ++layer) {
+  wave.layers.resize(static_cast<size_t>(run.description.n_route_layers()));
+  for (int layer = 0; layer < run.description.n_route_layers(); ++layer) {
     for (int64_t token = first; token < end; ++token) {
       FillRow(run, token, layer, wave.layers[static_cast<size_t>(layer)]);
     }

@@ -20,7 +20,7 @@ struct SyntheticRun {
   std::vector<DocumentRecord> Documents() const;
 };
 
-// A description with the given shape and everything else filled in.
+// A description with the given shape and everything else filled in; 0 experts: of a dense run.
 RunDescription SyntheticDescription(int n_layers, int n_experts, int experts_per_token);
 std::vector<VocabularyEntry> SyntheticVocabulary(int size);
 

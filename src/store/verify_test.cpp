@@ -63,6 +63,21 @@ TEST_F(VerifyTest, NamesMissingTruncatedAndUnexpectedFiles) {
   EXPECT_NE(problems[2].find("tokens/part-00009.parquet: unexpected"), std::string::npos);
 }
 
+TEST_F(VerifyTest, DenseRunsAreVerifiedTooAndRoutesAreUnexpectedThere) {
+  SyntheticRun run{.description = SyntheticDescription(3, 0, 0), .n_tokens = 6'000};
+  run.description.tokens_per_part = 2'500;
+  WriteSynthetic(run, Path("dense"), 2'000);
+  EXPECT_TRUE(VerifyRun(Path("dense")).problems.empty());
+  EXPECT_EQ(VerifyRun(Path("dense")).n_files, 2 + 3 * 2);
+  fs::create_directories(Path("dense/routes/layer=00"));
+  Write("dense/routes/layer=00/part-00000.parquet", "stray");
+  fs::resize_file(Path("dense/tokens/part-00001.parquet"), 100);
+  std::vector<std::string> problems = VerifyRun(Path("dense")).problems;
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_NE(problems[0].find("tokens/part-00001.parquet: expected"), std::string::npos);
+  EXPECT_NE(problems[1].find("routes/layer=00/part-00000.parquet: unexpected"), std::string::npos);
+}
+
 TEST_F(VerifyTest, NotARunIsSaid) {
   EXPECT_THROW(VerifyRun(Path("absent")), Error);
   EXPECT_THROW(VerifyRun(Path("run/tokens")), Error);

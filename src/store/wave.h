@@ -1,4 +1,5 @@
-// One wave as the run directory takes it: documents, tokens, and the routes of each layer.
+// One wave as the run directory takes it: documents, tokens, and the routes of each layer that has
+// any.
 #pragma once
 
 #include <cstdint>
