@@ -8,6 +8,9 @@ export function rowsOf(table) {
   return rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]])));
 }
 
+// Whether the model has no experts: the block then has no table of routes.
+export const isDense = (run) => run.n_experts === 0;
+
 export function readPageData() {
   const data = JSON.parse(document.getElementById("moescope-data").textContent);
   const run = data.run;

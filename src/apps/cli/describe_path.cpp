@@ -14,16 +14,19 @@ namespace {
 void DescribeRun(const std::string& path) {
   store::Run run = store::Run::Open(path);
   const store::RunDescription& description = run.description();
-  fmt::print("{}: a {} run of {}: {} tokens of {} documents, {} layers, {} of {} experts a token\n",
-             path, run.complete() ? "complete" : "partial", description.model_name,
+  const bool is_dense = description.is_dense();
+  fmt::print("{}: a {} run of {}: {} tokens of {} documents, {} layers, {}\n", path,
+             run.complete() ? "complete" : "partial", description.model_name,
              FormatCount(static_cast<uint64_t>(run.n_tokens())),
              FormatCount(static_cast<uint64_t>(run.n_documents())), description.n_layers,
-             description.experts_per_token, description.n_experts);
+             is_dense ? "dense: losses without routes"
+                      : fmt::format("{} of {} experts a token", description.experts_per_token,
+                                    description.n_experts));
   fmt::print(
-      "next: moescope figure table5 {0}\n"
+      "next: moescope figure {1} {0}\n"
       "      moescope report {0} -o report.html\n"
-      "      moescope query {0} 'select * from routes limit 5'\n",
-      path);
+      "      moescope query {0} 'select * from {2} limit 5'\n",
+      path, is_dense ? "perplexity" : "table5", is_dense ? "tokens" : "routes");
 }
 
 void DescribeCheckpoint(const std::string& path) {

@@ -42,6 +42,7 @@ struct Session {
 
   explicit Session(const FigureOptions& given)
       : options(given), run(store::Run::Open(given.run)), pool(given.n_threads) {
+    if (given.figure != "perplexity") RequireRoutes(run);  // before anything is read
     store::DatabaseOptions limits;
     limits.memory_bytes = ParseBytes(given.memory);
     limits.n_threads = given.n_threads;

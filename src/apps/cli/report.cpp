@@ -71,7 +71,11 @@ void MakeReport(const Options& options) {
   const store::Run run = store::Run::Open(options.run);
   study::ReportOptions report_options;
   report_options.title = options.title;
-  report_options.layers = study::ParseLayers(options.layers, run.description().LayerNumbers());
+  const bool is_dense = run.description().is_dense();
+  if (!options.layers.empty()) study::RequireRoutes(run);
+  if (!is_dense) {
+    report_options.layers = study::ParseLayers(options.layers, run.description().LayerNumbers());
+  }
   report_options.run_path = options.run;
   report_options.database.memory_bytes = ParseBytes(options.memory);
   report_options.database.n_threads = options.n_threads;
@@ -90,8 +94,9 @@ void MakeReport(const Options& options) {
   } else {
     fmt::print(
         "{}: {}, one file, works offline\nnext: open it in a browser, or go deeper:\n"
-        "      moescope figure table5 {} --layers all\n",
-        options.output, FormatBytes(page.size()), options.run);
+        "      moescope figure {} {}{}\n",
+        options.output, FormatBytes(page.size()), is_dense ? "perplexity" : "table5", options.run,
+        is_dense ? "" : " --layers all");
   }
 }
 

@@ -420,6 +420,7 @@ bool Measure(const Candidate& candidate, int n_experts, const BootstrapOptions& 
 
 Findings ComputeFindings(const store::Run& run, store::Database& database, const RowColumns& rows,
                          const FindingsOptions& options, ThreadPool& pool) {
+  RequireRoutes(run);
   const Halves halves = SplitUnits(rows, options.bootstrap.seed);
   const std::vector<uint8_t> classes = ClassifyRows(rows, LoadVocabularyBytes(database));
   Search search(rows, halves, MixedClasses(rows, classes));

@@ -42,6 +42,7 @@ struct Findings {
 };
 
 // Searches every layer. Fewer than n_findings come back when nothing else beats its null.
+// Throws Error(kBadInput) for a dense run.
 Findings ComputeFindings(const store::Run& run, store::Database& database, const RowColumns& rows,
                          const FindingsOptions& options, ThreadPool& pool);
 

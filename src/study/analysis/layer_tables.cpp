@@ -9,6 +9,7 @@ namespace moescope::study {
 std::vector<RepetitionCell> RepetitionTable(const store::Run& run, store::Database& database,
                                             const RowColumns& rows, const std::vector<int>& layers,
                                             const RepetitionOptions& options, ThreadPool& pool) {
+  RequireRoutes(run);
   std::vector<RepetitionCell> cells;
   for (int layer : layers) {
     auto more = ComputeRepetition(rows, LoadLayer(run, database, rows, layer), options, pool);
@@ -30,6 +31,7 @@ std::vector<RepetitionCell> RepetitionTable(const store::Run& run, store::Databa
 std::vector<ExpertShare> ExpertShareTable(const store::Run& run, store::Database& database,
                                           const RowColumns& rows, const std::vector<int>& layers,
                                           const SharesOptions& options, ThreadPool& pool) {
+  RequireRoutes(run);
   std::vector<ExpertShare> shares;
   for (int layer : layers) {
     auto more = ComputeExpertShares(rows, LoadLayer(run, database, rows, layer), options, pool);

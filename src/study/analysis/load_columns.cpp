@@ -89,8 +89,19 @@ RowColumns LoadRows(const store::Run& run, store::Database& database) {
   return rows;
 }
 
+void RequireRoutes(const store::Run& run) {
+  if (!run.description().is_dense()) return;
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("cannot show routes: {}: expected a run of a mixture of experts, found one "
+                  "of a dense model, which has none; 'moescope figure perplexity', 'moescope "
+                  "report' and 'moescope query' work with it",
+                  run.directory()));
+}
+
 LayerColumns LoadLayer(const store::Run& run, store::Database& database, const RowColumns& rows,
                        int layer) {
+  RequireRoutes(run);
   LayerColumns columns;
   columns.layer = layer;
   columns.n_experts = run.description().n_experts;

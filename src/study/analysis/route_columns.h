@@ -91,9 +91,13 @@ class RowColumnsBuilder {
 // document that is not there, kResource for runs of 2^31 rows or more.
 RowColumns LoadRows(const store::Run& run, store::Database& database);
 
+// Throws Error(kBadInput) when the run has no routes because its model is dense, naming what works
+// with it. What needs routes calls it first.
+void RequireRoutes(const store::Run& run);
+
 // Reads one layer's decisions (2 K bytes a row), in whatever order the store hands them over.
-// Throws Error(kBadInput) for a layer the run does not have, kCorrupt for experts out of range or
-// rows missing.
+// Throws Error(kBadInput) for a layer the run does not have or a dense run, kCorrupt for experts
+// out of range or rows missing.
 LayerColumns LoadLayer(const store::Run& run, store::Database& database, const RowColumns& rows,
                        int layer);
 

@@ -53,11 +53,16 @@ std::vector<std::pair<std::string, std::string>> StatementLines(const Statement&
   std::vector<std::pair<std::string, std::string>> lines;
   lines.emplace_back("model", fmt::format("{}, identity {}", OrUnknown(run.model_name),
                                           OrUnknown(run.model_identity)));
-  lines.emplace_back("weights", fmt::format("experts {}, router {}", OrUnknown(run.expert_type),
-                                            OrUnknown(run.router_type)));
-  lines.emplace_back("routing",
-                     fmt::format("{} of {} experts a token, {} layers, {}", run.experts_per_token,
-                                 run.n_experts, run.n_layers, OrUnknown(run.score_function)));
+  if (run.is_dense()) {
+    lines.emplace_back("weights", fmt::format("feed-forward {}", OrUnknown(run.expert_type)));
+    lines.emplace_back("routing", fmt::format("none: a dense model of {} layers", run.n_layers));
+  } else {
+    lines.emplace_back("weights", fmt::format("experts {}, router {}", OrUnknown(run.expert_type),
+                                              OrUnknown(run.router_type)));
+    lines.emplace_back("routing",
+                       fmt::format("{} of {} experts a token, {} layers, {}", run.experts_per_token,
+                                   run.n_experts, run.n_layers, OrUnknown(run.score_function)));
+  }
   for (const std::string& intervention : run.interventions) {
     lines.emplace_back("intervention", intervention);
   }

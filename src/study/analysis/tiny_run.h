@@ -1,6 +1,7 @@
 // Small runs written by hand, for tests of what reads runs: tokens as text, routes as given.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -14,7 +15,7 @@ namespace moescope::study {
 
 struct TinyToken {
   std::string bytes;             // "<s>": special
-  std::vector<int16_t> experts;  // [n_layers * experts_per_token], layer by layer
+  std::vector<int16_t> experts;  // [n_layers * experts_per_token], layer by layer; {}: dense
   float loss = std::numeric_limits<float>::quiet_NaN();
 };
 
@@ -25,7 +26,7 @@ struct TinyDocument {
 };
 
 // Each document is one sequence. Token ids are given to bytes in order of appearance, after the
-// 256 single bytes.
+// 256 single bytes. 0 experts: a dense run.
 inline void WriteTinyRun(const std::string& directory, int n_layers, int n_experts,
                          int experts_per_token, const std::vector<TinyDocument>& documents) {
   store::RunDescription description =
@@ -41,7 +42,8 @@ inline void WriteTinyRun(const std::string& directory, int n_layers, int n_exper
   };
   std::vector<store::DocumentRecord> records;
   std::vector<store::TokenRecord> tokens;
-  std::vector<std::vector<int16_t>> experts(n_layers);
+  const int n_routed = description.n_route_layers();
+  std::vector<std::vector<int16_t>> experts(n_routed);
   for (const TinyDocument& document : documents) {
     bool is_new = true;
     for (const auto& dataset : description.datasets) is_new &= dataset.name != document.dataset;
@@ -64,7 +66,7 @@ inline void WriteTinyRun(const std::string& directory, int n_layers, int n_exper
       if (!special) record.n_bytes += tiny.bytes.size();
       token.byte_end = static_cast<uint32_t>(record.n_bytes);
       token.loss = tiny.loss;
-      for (int layer = 0; layer < n_layers; ++layer) {
+      for (int layer = 0; layer < n_routed; ++layer) {
         const auto begin = tiny.experts.begin() + layer * experts_per_token;
         experts[layer].insert(experts[layer].end(), begin, begin + experts_per_token);
       }
@@ -72,7 +74,7 @@ inline void WriteTinyRun(const std::string& directory, int n_layers, int n_exper
   }
   description.vocab_size = static_cast<int>(vocabulary.size());
   const std::vector<float> weights(tokens.size() * experts_per_token,
-                                   1.0f / static_cast<float>(experts_per_token));
+                                   1.0f / static_cast<float>(std::max(1, experts_per_token)));
   const std::vector<float> zeros(tokens.size());
   std::vector<store::LayerRoutes> routes;
   for (const auto& layer : experts) routes.push_back({layer, weights, zeros, zeros, {}});

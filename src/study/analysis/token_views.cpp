@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "study/analysis/route_columns.h"
 
 namespace moescope::study {
 namespace {
@@ -93,6 +94,7 @@ std::string TokensOfExpertSql(const store::Run& run, int layer, int expert, Expe
 std::vector<ExpertToken> TokensOfExpert(const store::Run& run, store::Database& database, int layer,
                                         int expert, ExpertTokenOrder order,
                                         const TokenViewOptions& options) {
+  RequireRoutes(run);
   CheckTokenIds(run);
   CheckLayer(run, layer);
   if (expert < 0 || expert >= run.description().n_experts) {
@@ -174,6 +176,7 @@ std::vector<int32_t> FindTokens(store::Database& database, const std::string& te
 std::vector<TokenExpert> ExpertsOfToken(const store::Run& run, store::Database& database,
                                         const std::string& text, const std::vector<int>& layers,
                                         const TokenViewOptions& options) {
+  RequireRoutes(run);
   CheckTokenIds(run);
   for (int layer : layers) CheckLayer(run, layer);
   CheckDataset(database, options.dataset);

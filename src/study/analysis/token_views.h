@@ -32,7 +32,7 @@ struct ExpertToken {
 enum class ExpertTokenOrder { kCount, kLift, kExcess };
 
 // Which tokens go to `expert` at `layer`. Special rows are left out.
-// Throws Error(kBadInput) for a layer, expert or data set the run does not have.
+// Throws Error(kBadInput) for a layer, expert or data set the run does not have, or a dense run.
 std::vector<ExpertToken> TokensOfExpert(const store::Run& run, store::Database& database, int layer,
                                         int expert, ExpertTokenOrder order,
                                         const TokenViewOptions& options);
@@ -51,7 +51,7 @@ struct TokenExpert {
 
 // Which experts saw the tokens whose text is `text`, with or without a leading space ("def" finds
 // " def" too). `text` of the form "#123" names a token id. By token id, layer, expert.
-// Throws Error(kNotFound) when no token of the vocabulary is written so.
+// Throws Error(kNotFound) when no token of the vocabulary is written so, kBadInput for a dense run.
 std::vector<TokenExpert> ExpertsOfToken(const store::Run& run, store::Database& database,
                                         const std::string& text, const std::vector<int>& layers,
                                         const TokenViewOptions& options);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "study/analysis/route_columns.h"
 #include "study/figures/utf8.h"
 
 namespace moescope::study {
@@ -78,6 +79,7 @@ RoutedText LoadOne(const store::Run& run, store::Database& database, int64_t doc
 std::vector<RoutedText> LoadRoutedTexts(const store::Run& run, store::Database& database,
                                         const std::vector<int>& layers,
                                         const RoutedTextOptions& options) {
+  RequireRoutes(run);
   std::vector<int64_t> documents = options.documents;
   if (documents.empty()) documents = FirstOfEachDataset(database, options.max_documents);
   std::vector<RoutedText> texts;

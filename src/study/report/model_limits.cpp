@@ -51,9 +51,25 @@ ModelLimits GenericLimits() {
             "language or a field."}}};
 }
 
+ModelLimits DenseLimits() {
+  return {
+      "Before you conclude",
+      {{"A dense model",
+        "has no experts to route to: this page tells how well the model predicts each data set, "
+        "and nothing about routing."},
+       {"Perplexity",
+        "depends on the tokenizer. Between models with different tokenizers compare bits per "
+        "byte, and only at the same chunk length."},
+       {"A data set",
+        "is its sources: intervals speak of more text from the same kinds of sources, not of a "
+        "language or a field. Text the model was trained on is predicted better than it "
+        "would be otherwise."}}};
+}
+
 }  // namespace
 
 ModelLimits LimitsOf(const store::RunDescription& run) {
+  if (run.is_dense()) return DenseLimits();
   return IsDemoModel(run) ? DemoLimits() : GenericLimits();
 }
 

@@ -20,7 +20,8 @@ struct ModelLimits {
 // True for the small model the product carries: by its name and its size, so in any weight type.
 bool IsDemoModel(const store::RunDescription& run);
 
-// The demo model's limits are known and specific; for others what holds of any routing statistics.
+// The demo model's limits are known and specific; for others what holds of any routing statistics,
+// or of any perplexity where the model is dense.
 ModelLimits LimitsOf(const store::RunDescription& run);
 
 }  // namespace moescope::study

@@ -28,6 +28,15 @@ TEST(ModelLimits, KnowsTheDemoModelByNameAndSize) {
   EXPECT_FALSE(IsDemoModel(other));
 }
 
+TEST(ModelLimits, ADenseModelIsNotSpokenOfAsRouting) {
+  store::RunDescription run = Demo();
+  run.n_experts = run.experts_per_token = 0;
+  std::string all;
+  for (const auto& [label, text] : LimitsOf(run).paragraphs) all += label + " " + text + "\n";
+  EXPECT_NE(all.find("dense"), std::string::npos) << all;
+  EXPECT_EQ(all.find("Flat shares"), std::string::npos) << all;
+}
+
 TEST(ModelLimits, EveryModelIsToldNotToStandBesideThePaperUnmarked) {
   for (const bool demo : {true, false}) {
     store::RunDescription run = Demo();

@@ -92,6 +92,7 @@ Json RunJson(const Statement& statement, const RowColumns& rows) {
           {"model_identity", run.model_identity},
           {"expert_type", run.expert_type},
           {"router_type", run.router_type},
+          {"n_layers", run.n_layers},
           {"layers", run.LayerNumbers()},
           {"n_experts", run.n_experts},
           {"experts_per_token", run.experts_per_token},
@@ -264,6 +265,11 @@ std::string Quoted(const std::string& word) {
   return quoted + "'";
 }
 
+// Those under the figures of a dense run.
+Json DenseCommandsJson(const ReportOptions& options) {
+  return {{"perplexity", fmt::format("moescope figure perplexity {}", Quoted(options.run_path))}};
+}
+
 Json CommandsJson(const ReportOptions& options) {
   const std::string run = Quoted(options.run_path);
   const std::string layers = fmt::format("{}", fmt::join(options.layers, ","));
@@ -298,7 +304,8 @@ std::string DefaultTitle(const store::RunDescription& run, const RowColumns& row
   const std::string text = rows.datasets.size() == 1
                                ? rows.datasets[0].name
                                : fmt::format("{} kinds of text", rows.datasets.size());
-  return fmt::format("Expert routing: {} on {}", run.model_name, text);
+  return fmt::format("{}: {} on {}", run.is_dense() ? "Perplexity" : "Expert routing",
+                     run.model_name, text);
 }
 
 // The tables that grow layer by layer.
@@ -332,42 +339,58 @@ LayerResults AnalyseLayers(const store::Run& run, store::Database& database, con
   return results;
 }
 
-}  // namespace
-
-ReportData MakeReportData(const store::Run& run, const ReportOptions& given, ThreadPool& pool) {
-  ReportOptions options = given;
-  if (options.layers.empty()) options.layers = ParseLayers("", run.description().LayerNumbers());
-  const std::unique_ptr<store::Database> database = run.OpenViews(options.database);
-  const RowColumns rows = LoadRows(run, *database);
-  const BootstrapOptions bootstrap{.n_samples = options.bootstrap_samples, .seed = options.seed};
+// What a page needs whatever was run, and all that a dense run has.
+Json CommonJson(const store::Run& run, store::Database& database, const RowColumns& rows,
+                const ReportOptions& options, const BootstrapOptions& bootstrap, ThreadPool& pool) {
   const Statement statement = MakeStatement(run, rows, options.seed, options.bootstrap_samples);
+  return {
+      {"run", RunJson(statement, rows)},
+      {"shown_layers", options.layers},
+      {"commands",
+       run.description().is_dense() ? DenseCommandsJson(options) : CommandsJson(options)},
+      {"perplexity", TableJson(PerplexityFigure(PerplexityTable(run, database, bootstrap, pool)))},
+      {"limits", LimitsJson(LimitsOf(run.description()))},
+  };
+}
+
+// What is read from routes. Adds to `json`.
+void AddRouteFigures(const store::Run& run, store::Database& database, const RowColumns& rows,
+                     const ReportOptions& options, const BootstrapOptions& bootstrap,
+                     ThreadPool& pool, Json& json) {
   TokenViewBuilder views(rows, run.description());
-  const LayerResults layers = AnalyseLayers(run, *database, rows, bootstrap, views, pool);
+  const LayerResults layers = AnalyseLayers(run, database, rows, bootstrap, views, pool);
   FindingsOptions findings_options;
   findings_options.bootstrap = bootstrap;
   std::vector<std::string> datasets;
   for (const DatasetInfo& dataset : rows.datasets) datasets.push_back(dataset.name);
   const std::vector<TextSample> texts =
-      LoadTextSamples(run, *database, datasets, options.layers, kTextSampleTokens);
+      LoadTextSamples(run, database, datasets, options.layers, kTextSampleTokens);
+  json["findings"] = FindingsJson(ComputeFindings(run, database, rows, findings_options, pool));
+  json["shares"] = SharesJson(layers.shares);
+  json["repetition"] = TableJson(RepetitionFigure(layers.repetition));
+  json["texts"] = TextsJson(texts, options.layers);
+  json["expert_tokens"] = views.ExpertTokens();
+  json["token_experts"] = views.TokenExperts();
+  json["token_texts"] = TokenTextsJson(database, views.used_ids());
+  json["expert_colours"] = ColoursJson();
+}
 
+}  // namespace
+
+ReportData MakeReportData(const store::Run& run, const ReportOptions& given, ThreadPool& pool) {
+  const bool has_routes = !run.description().is_dense();
+  ReportOptions options = given;
+  if (options.layers.empty() && has_routes) {
+    options.layers = ParseLayers("", run.description().LayerNumbers());
+  }
+  const std::unique_ptr<store::Database> database = run.OpenViews(options.database);
+  const RowColumns rows = LoadRows(run, *database);
+  const BootstrapOptions bootstrap{.n_samples = options.bootstrap_samples, .seed = options.seed};
   ReportData report;
   report.title = options.title.empty() ? DefaultTitle(run.description(), rows) : options.title;
-  const Json json = {
-      {"title", report.title},
-      {"run", RunJson(statement, rows)},
-      {"shown_layers", options.layers},
-      {"commands", CommandsJson(options)},
-      {"findings", FindingsJson(ComputeFindings(run, *database, rows, findings_options, pool))},
-      {"shares", SharesJson(layers.shares)},
-      {"repetition", TableJson(RepetitionFigure(layers.repetition))},
-      {"perplexity", TableJson(PerplexityFigure(PerplexityTable(run, *database, bootstrap, pool)))},
-      {"texts", TextsJson(texts, options.layers)},
-      {"expert_tokens", views.ExpertTokens()},
-      {"token_experts", views.TokenExperts()},
-      {"token_texts", TokenTextsJson(*database, views.used_ids())},
-      {"expert_colours", ColoursJson()},
-      {"limits", LimitsJson(LimitsOf(run.description()))},
-  };
+  Json json = CommonJson(run, *database, rows, options, bootstrap, pool);
+  json["title"] = report.title;
+  if (has_routes) AddRouteFigures(run, *database, rows, options, bootstrap, pool, json);
   report.json = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   return report;
 }

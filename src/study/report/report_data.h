@@ -25,9 +25,9 @@ struct ReportData {
   std::string json;
 };
 
-// Reads every layer once. Memory: one layer's decisions and one table of vocabulary x experts.
-// Throws Error(kBadInput) for a layer the run does not have, kCorrupt for a damaged run,
-// kCancelled.
+// Of a dense run: perplexity and what was run. Reads every layer once. Memory: one layer's
+// decisions and one table of vocabulary x experts. Throws Error(kBadInput) for a layer the run does
+// not have, kCorrupt for a damaged run, kCancelled.
 ReportData MakeReportData(const store::Run& run, const ReportOptions& options, ThreadPool& pool);
 
 }  // namespace moescope::study

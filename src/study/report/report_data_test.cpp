@@ -143,6 +143,29 @@ TEST_F(ReportOfARun, SharesOfATokenAddUpToKInEveryLayer) {
   }
 }
 
+// Perplexity and what was run; no table of routes that a chart could be drawn from.
+TEST_F(ReportOfARun, ADenseRunHasNoTablesOfRoutes) {
+  store::SyntheticRun source = Source();
+  source.description = store::SyntheticDescription(3, 0, 0);
+  store::WriteSynthetic(source, folder_ + "/dense", 2500);
+  ThreadPool pool(1);
+  ReportOptions options;
+  options.run_path = "dense";
+  options.bootstrap_samples = 10;
+  const ReportData report = MakeReportData(store::Run::Open(folder_ + "/dense"), options, pool);
+  EXPECT_EQ(report.title, "Perplexity: synthetic on 2 kinds of text");
+  const Json data = Json::parse(report.json);
+  EXPECT_EQ(data["perplexity"]["rows"].size(), 2u);
+  EXPECT_EQ(data["run"]["n_layers"], 3);
+  EXPECT_TRUE(data["run"]["layers"].empty());
+  EXPECT_TRUE(data["shown_layers"].empty());
+  EXPECT_EQ(data["commands"].size(), 1u);
+  for (const char* key : {"findings", "shares", "repetition", "texts", "expert_tokens",
+                          "token_experts", "token_texts"}) {
+    EXPECT_FALSE(data.contains(key)) << key;
+  }
+}
+
 TEST_F(ReportOfARun, ThreadsDoNotChangeTheBlock) {
   ReportOptions options;
   options.layers = {0};

@@ -55,6 +55,7 @@ export function expertSharesSpec({ rows, datasets, nExperts, layer, width, heigh
 }
 
 export function expertSharesFigure(page) {
+  if (page.shares.length === 0) return null;
   const { run, datasets, layers } = page;
   let choice = "either";
   let shown = page.shown_layers;

@@ -100,6 +100,7 @@ function nullKey() {
 }
 
 export function repetitionFigure(page, table) {
+  if (page.repetition.length === 0) return null;
   let shown = page.shown_layers;
   const body = h("div");
   const draw = () => replace(body, kMeasures.map((measure) => [

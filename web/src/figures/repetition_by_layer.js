@@ -48,6 +48,7 @@ export function repetitionByLayerSpec({ rows, datasets, measure, width }) {
 }
 
 export function repetitionByLayerFigure(page) {
+  if (page.repetition.length === 0) return null;
   const holders = kMeasures.map((measure) => {
     const holder = h("div");
     drawChart(holder, `figure10-${measure.key}`, `Repetition by layer, ${measure.title}`,

@@ -1,6 +1,7 @@
 // What was run: all that a reader needs to repeat it, and the box on what the model can show.
 import { h } from "../dom.js";
 import { count, plural } from "../format.js";
+import { isDense } from "../page_data.js";
 
 const kBosPolicies = {
   document: "one before each document",
@@ -14,8 +15,8 @@ function runList(run) {
   return h("dl", { class: "facts" },
     entry("Model", [run.model_name, ` (${run.architecture})`]),
     entry("Model identity", h("code", {}, run.model_identity)),
-    entry("Weight types", `experts ${run.expert_type}, router ${run.router_type}`),
-    entry("Experts", `${run.n_experts} a layer, K = ${run.experts_per_token} a token, ${run.layers.length} layers; ${run.score_function}`),
+    entry("Weight types", isDense(run) ? run.expert_type && `feed-forward ${run.expert_type}` : `experts ${run.expert_type}, router ${run.router_type}`),
+    entry("Experts", isDense(run) ? `none: a dense model of ${plural(run.n_layers, "layer")}` : `${run.n_experts} a layer, K = ${run.experts_per_token} a token, ${run.layers.length} layers; ${run.score_function}`),
     entry("Tokenizer", [h("code", {}, run.tokenizer_identity), `, ${count(run.vocab_size)} tokens`]),
     entry("BOS", kBosPolicies[run.bos] ?? run.bos),
     entry("Documents", [
@@ -23,7 +24,7 @@ function runList(run) {
       run.raw ? "; text as it is" : "; CR LF read as LF", run.max_tokens ? `; at most ${count(run.max_tokens)} tokens` : "",
     ]),
     entry("Tokens and units", `${count(run.n_tokens)} tokens (${count(run.n_plain_tokens)} without special ones), ${plural(run.n_units, "unit")} (what intervals resample)`),
-    entry("Special rows", "stored and flagged; left out of every share and pair here"),
+    entry("Special rows", isDense(run) ? "stored and flagged" : "stored and flagged; left out of every share and pair here"),
     entry("Arithmetic", `precision ${run.precision}, kernel level ${run.kernel_level}`),
     entry("Interventions", run.interventions.length ? run.interventions.join(", ") : "none"),
     entry("Intervals", `95 %, ${count(run.n_bootstrap)} bootstrap samples of whole units within each data set, seed ${run.seed}`),
