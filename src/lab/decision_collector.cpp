@@ -6,7 +6,9 @@ namespace moescope::lab {
 
 DecisionCollector::DecisionCollector(const routing::RouterDescription& router, int n_layers,
                                      int64_t max_rows, bool keep_logits)
-    : router_(router), keep_logits_(keep_logits), layers_(static_cast<size_t>(n_layers)) {
+    : router_(router),
+      keep_logits_(keep_logits),
+      layers_(router.n_experts > 0 ? static_cast<size_t>(n_layers) : 0) {
   auto rows = static_cast<size_t>(max_rows);
   for (Layer& layer : layers_) {
     layer.experts.resize(rows * static_cast<size_t>(router.experts_per_token));
@@ -52,6 +54,7 @@ std::vector<store::LayerRoutes> DecisionCollector::Routes(int64_t n_rows) const 
 
 uint64_t DecisionCollector::BytesPerRow(const routing::RouterDescription& router, int n_layers,
                                         bool keep_logits) {
+  if (router.n_experts == 0) return 0;
   int slots = router.experts_per_token;
   int logits = keep_logits ? router.n_experts : 0;
   size_t bytes =

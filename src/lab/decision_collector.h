@@ -10,7 +10,8 @@
 
 namespace moescope::lab {
 
-// Buffers are allocated once for the largest wave. Workers call it for disjoint rows.
+// Buffers are allocated once for the largest wave. Workers call it for disjoint rows. Of a dense
+// model (a router without experts) it keeps nothing, and its routes are an empty list.
 class DecisionCollector : public routing::Probe {
  public:
   DecisionCollector(const routing::RouterDescription& router, int n_layers, int64_t max_rows,
@@ -19,7 +20,8 @@ class DecisionCollector : public routing::Probe {
   uint32_t sites() const override { return routing::kSiteDecision; }
   void OnDecision(const routing::DecisionBatch& batch) override;
 
-  // The decisions of the wave's first n_rows rows, a layer an entry; valid until the next wave.
+  // The decisions of the wave's first n_rows rows, a routed layer an entry; valid until the next
+  // wave.
   std::vector<store::LayerRoutes> Routes(int64_t n_rows) const;
 
   // What one row of a wave costs, for the memory plan.

@@ -47,6 +47,12 @@ std::string ModelName(const files::ModelConfig& config) {
                      billions ? "B" : "M");
 }
 
+// What turns router logits into weights; empty where the model is dense.
+std::string ScoreName(const files::ModelConfig& config) {
+  if (config.dense()) return "";
+  return config.normalise_routing_weights ? "softmax over chosen" : "softmax over all";
+}
+
 store::RunDescription Describe(const TraceOptions& options, const engine::Model& model,
                                const text::Tokenizer& tokenizer, int chunk,
                                const engine::KernelTable& kernels) {
@@ -59,12 +65,20 @@ store::RunDescription Describe(const TraceOptions& options, const engine::Model&
   run.model_name = ModelName(config);
   run.architecture = config.architecture;
   run.model_identity = checkpoint.Identity();
-  run.expert_type = stored_as(files::TensorKind::kGateProj, 0);
-  run.router_type = stored_as(files::TensorKind::kRouter, -1);
+  run.expert_type = stored_as(files::TensorKind::kUpProj, 0);
+  const bool is_dense = config.n_experts == 0;
+  if (is_dense && options.logits) {
+    throw Error(
+        ErrorKind::kBadInput,
+        fmt::format("--logits: {}: expected a mixture of experts, found a dense model, which "
+                    "has no router; leave --logits out",
+                    options.model));
+  }
+  run.router_type = is_dense ? "" : stored_as(files::TensorKind::kRouter, -1);
   run.n_layers = config.n_layers;
   run.n_experts = config.n_experts;
   run.experts_per_token = config.experts_per_token;
-  run.score_function = "softmax over chosen";
+  run.score_function = ScoreName(config);
   run.tokenizer_identity = tokenizer.Identity();
   run.vocab_size = tokenizer.vocab_size();
   run.bos = BosName(options.policy.bos);
@@ -120,6 +134,7 @@ class Tracer {
         model_(opened_.model.get()),
         tokenizer_(opened_.tokenizer.get()) {
     const files::ModelConfig& config = model_->config();
+    summary_.is_dense = config.dense();
     chunk_ = options.policy.chunk > 0 ? options.policy.chunk : config.context;
     if (chunk_ > config.context) {
       throw Error(ErrorKind::kBadInput,

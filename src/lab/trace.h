@@ -44,6 +44,7 @@ struct TraceSummary {
   double sweep_seconds = 0;   // inside the forward pass
   double flops = 0;           // that the sweep ran, multiply-adds counted as two
   uint64_t weight_bytes = 0;  // bytes of weights acquired
+  bool is_dense = false;      // no experts: the run has no routes
   std::string kernel_level;
   std::vector<DatasetSummary> datasets;  // of this call, in the order met
 };

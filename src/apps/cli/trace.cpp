@@ -69,8 +69,8 @@ void PrintSummary(const lab::TraceOptions& options, const lab::TraceSummary& sum
   fmt::print("\n{} tokens in {} ({} tokens/s, exact, {})\n",
              FormatCount(static_cast<uint64_t>(summary.n_tokens)), FormatSeconds(summary.seconds),
              FormatCount(static_cast<uint64_t>(rate)), summary.kernel_level);
-  fmt::print("next: moescope figure table5 {0}\n      moescope report {0} -o report.html\n",
-             options.output);
+  fmt::print("next: moescope figure {1} {0}\n      moescope report {0} -o report.html\n",
+             options.output, summary.is_dense ? "perplexity" : "table5");
 }
 
 }  // namespace
