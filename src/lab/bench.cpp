@@ -65,6 +65,15 @@ double LossSum(const TraceSummary& summary) {
   return sum;
 }
 
+// Of an even number of values the median is the mean of the middle two.
+Spread SpreadOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  const double median =
+      values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  return {values.front(), median, values.back()};
+}
+
 // One benchmark in the making: what is run, and the answer every run must repeat to the bit.
 class SweepBench {
  public:
@@ -93,26 +102,30 @@ class SweepBench {
       rates.push_back(static_cast<double>(summary.n_tokens) / summary.sweep_seconds);
       flops_per_token = summary.flops / static_cast<double>(summary.n_tokens);
     }
-    SetRates(rates, row);
+    row.tokens_per_s = SpreadOf(rates);
     row.limit = "fp32";
-    row.gflops = row.median * flops_per_token / 1e9;
+    row.gflops = row.tokens_per_s.median * flops_per_token / 1e9;
     return row;
   }
 
-  // Alternates the bare sweep with the same sweep traced, so that drift hits both alike.
+  // Pairs of the bare sweep and the same sweep traced. Which one goes first alternates, so that
+  // drift hits both alike.
   BenchRow TraceOverhead() {
     BenchRow row = Describe("trace_overhead");
-    std::vector<double> rates;
-    std::vector<double> ratios;
-    for (int run = 0; run < options_.n_runs; ++run) {
-      double bare = Run(/*write=*/false).seconds;
-      TraceSummary traced = Run(/*write=*/true);
+    std::vector<double> rates, cpu_ratios, wall_ratios;
+    for (int pair = 0; pair < options_.n_runs; ++pair) {
+      const bool traced_first = pair % 2 == 1;
+      const TraceSummary first = Run(/*write=*/traced_first);
+      const TraceSummary second = Run(/*write=*/!traced_first);
+      const TraceSummary& traced = traced_first ? first : second;
+      const TraceSummary& bare = traced_first ? second : first;
       rates.push_back(static_cast<double>(traced.n_tokens) / traced.seconds);
-      ratios.push_back(traced.seconds / bare - 1);
+      cpu_ratios.push_back(traced.cpu_seconds / bare.cpu_seconds);
+      wall_ratios.push_back(traced.seconds / bare.seconds);
     }
-    SetRates(rates, row);
-    std::sort(ratios.begin(), ratios.end());
-    row.overhead = ratios[ratios.size() / 2];
+    row.tokens_per_s = SpreadOf(rates);
+    row.cpu_ratio = SpreadOf(cpu_ratios);
+    row.wall_ratio = SpreadOf(wall_ratios);
     return row;
   }
 
@@ -140,13 +153,6 @@ class SweepBench {
     row.n_tokens = options_.n_tokens;
     row.checked = "loss equal to the bit in every run";
     return row;
-  }
-
-  static void SetRates(std::vector<double> rates, BenchRow& row) {
-    std::sort(rates.begin(), rates.end());
-    row.min = rates.front();
-    row.median = rates[rates.size() / 2];
-    row.max = rates.back();
   }
 
   BenchOptions options_;

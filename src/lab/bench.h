@@ -20,18 +20,25 @@ struct BenchOptions {
   uint64_t memory_bytes = 0;
 };
 
+// Smallest, middle and largest of several measurements.
+struct Spread {
+  double min = 0, median = 0, max = 0;
+};
+
 struct BenchRow {
   std::string what;
   std::string type;  // storage type of the expert weights
   std::string level;
   std::string precision;
   int64_t n_tokens = 0;
-  double min = 0, median = 0, max = 0;  // tokens per second
+  Spread tokens_per_s;
   double gflops = 0;  // 10^9 floating-point operations actually run per second, at the median
   std::string limit;  // "fp32"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
-  // trace_overhead: extra time of tracing over the same sweep, median of the pairs, as a fraction.
-  double overhead = 0;
+  // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
+  // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour
+  // disturbs least.
+  Spread cpu_ratio, wall_ratio;
   std::string checked;  // what was checked of the answer
 };
 

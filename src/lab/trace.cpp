@@ -10,6 +10,7 @@
 
 #include "base/cancellation.h"
 #include "base/error.h"
+#include "base/platform/cpu_time.h"
 #include "base/platform/memory.h"
 #include "base/progress.h"
 #include "engine/model/sweep.h"
@@ -179,6 +180,7 @@ class Tracer {
     collector_ = std::make_unique<DecisionCollector>(model_->router(), model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();
+    const double cpu_start = ProcessCpuSeconds();
     try {
       ReadAll();
     } catch (const Error& error) {
@@ -189,6 +191,7 @@ class Tracer {
     }
     if (writer_) writer_->Finish();
     summary_.seconds = SecondsSince(start_);
+    summary_.cpu_seconds = ProcessCpuSeconds() - cpu_start;
     summary_.weight_bytes = model_->weights().bytes_acquired();
     summary_.kernel_level = Name(kernels_.level);
     return summary_;

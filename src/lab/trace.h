@@ -41,6 +41,7 @@ struct TraceSummary {
   int64_t n_waves = 0;
   int64_t wave_rows = 0;      // capacity of a wave
   double seconds = 0;         // of the sweep and the writing, loading excluded
+  double cpu_seconds = 0;     // the same span in processor time, all threads
   double sweep_seconds = 0;   // inside the forward pass
   double flops = 0;           // that the sweep ran, multiply-adds counted as two
   uint64_t weight_bytes = 0;  // bytes of weights acquired

@@ -24,27 +24,34 @@ ordered_json MachineJson(const engine::MachineLimits& machine) {
           {"fp32_gflops", machine.fp32_gflops}};
 }
 
+ordered_json SpreadJson(const lab::Spread& spread) {
+  return {{"min", spread.min}, {"median", spread.median}, {"max", spread.max}};
+}
+
 void PrintJson(const lab::BenchResult& result) {
   ordered_json rows = ordered_json::array();
   for (const lab::BenchRow& row : result.rows) {
-    ordered_json json = {
-        {"what", row.what},
-        {"type", row.type},
-        {"level", row.level},
-        {"precision", row.precision},
-        {"tokens", row.n_tokens},
-        {"tokens_per_s", {{"min", row.min}, {"median", row.median}, {"max", row.max}}},
-        {"checked", row.checked}};
+    ordered_json json = {{"what", row.what},       {"type", row.type},
+                         {"level", row.level},     {"precision", row.precision},
+                         {"tokens", row.n_tokens}, {"tokens_per_s", SpreadJson(row.tokens_per_s)},
+                         {"checked", row.checked}};
     if (!row.limit.empty()) {
       json["limit"] = row.limit;
       json["share_of_limit"] = row.share_of_limit;
     } else {
-      json["overhead"] = row.overhead;
+      json["overhead"] = row.wall_ratio.median - 1;
+      json["cpu_ratio"] = SpreadJson(row.cpu_ratio);
+      json["wall_ratio"] = SpreadJson(row.wall_ratio);
     }
     rows.push_back(json);
   }
   fmt::print("{}\n",
              ordered_json{{"machine", MachineJson(result.machine)}, {"rows", rows}}.dump(2));
+}
+
+// "x1.034 (1.029 to 1.041)"
+std::string Ratio(const lab::Spread& spread) {
+  return fmt::format("x{:.3f} ({:.3f} to {:.3f})", spread.median, spread.min, spread.max);
 }
 
 void PrintText(const lab::BenchResult& result) {
@@ -57,11 +64,12 @@ void PrintText(const lab::BenchResult& result) {
              "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
     std::string share =
-        row.limit.empty() ? fmt::format("{:+.1f} % time over the bare sweep", 100 * row.overhead)
+        row.limit.empty() ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
+                                        Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
                           : fmt::format("{:.1f} % of {} peak", 100 * row.share_of_limit, row.limit);
     fmt::print("{:<15} {:<6} {:<7} {:>8} {:>9.0f} {:>8.0f} {:>8.0f}  {} ({})\n", row.what, row.type,
-               row.level, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.min, row.median,
-               row.max, share, row.checked);
+               row.level, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
+               row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
   }
 }
 
@@ -86,7 +94,7 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_option("--chunk", bench.chunk, "tokens of a sequence")
       ->check(CLI::Range(2, 1 << 24))
       ->capture_default_str();
-  app.add_option("--runs", bench.n_runs, "runs of each row")
+  app.add_option("--runs", bench.n_runs, "runs of each row; of trace_overhead pairs")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--memory", options->memory, "memory to use, such as 96M or 2G");
