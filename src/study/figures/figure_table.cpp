@@ -5,24 +5,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "study/figures/cells.h"
+
 namespace moescope::study {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// JSON and CSV have no NaN: what could not be computed is null.
-Cell Number(double value) {
-  return std::isfinite(value) ? Cell(value) : Cell();
-}
-Cell Low(const std::optional<Interval>& interval) {
-  return interval ? Number(interval->low) : Cell();
-}
-Cell High(const std::optional<Interval>& interval) {
-  return interval ? Number(interval->high) : Cell();
-}
-Cell TextOrNull(const std::string& text) {
-  return text.empty() ? Cell() : Cell(text);
-}
 
 Json ToJson(const Cell& cell) {
   return std::visit(

@@ -1,0 +1,69 @@
+// One row of the table of figures. Each figure lives in a file of its own: it declares its options
+// on a CLI11 subcommand of `figure` and hands back what to draw once they are parsed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/parallel/thread_pool.h"
+#include "store/run.h"
+#include "study/figures/figure_table.h"
+#include "study/figures/terminal.h"
+
+namespace CLI {
+class App;
+}
+
+namespace moescope::cli {
+
+// The options every figure has.
+struct FigureOptions {
+  std::string run, layers, colour = "auto", memory = "1G";
+  int n_threads = 0;
+  bool json = false, csv = false;
+  study::BootstrapOptions bootstrap;
+};
+
+// A run opened once for a figure to read.
+struct FigureSession {
+  const FigureOptions& options;
+  store::Run run;
+  std::unique_ptr<store::Database> database;
+  study::RowColumns rows;
+  ThreadPool pool;
+  study::TerminalStyle style;
+
+  // needs_routes: a dense run is refused before anything is read.
+  FigureSession(const FigureOptions& given, bool needs_routes);
+  // The layers asked for, by default the first, middle and last of the run.
+  std::vector<int> Layers() const;
+};
+
+// A figure's numbers, and the same for a terminal.
+struct Figure {
+  study::FigureTable table;
+  std::string text;
+};
+
+using FigureFunction = std::function<Figure(FigureSession&)>;
+
+struct FigureCommand {
+  const char* name;
+  const char* summary;
+  FigureFunction (*add)(CLI::App& app);
+  bool needs_routes = true;
+};
+
+// Defined one or a few related ones per file, listed in figure.cpp in the order of the help page.
+FigureFunction AddShares(CLI::App& app);
+FigureFunction AddSharesByChoice(CLI::App& app);
+FigureFunction AddRoutedText(CLI::App& app);
+FigureFunction AddRepetition(CLI::App& app);
+FigureFunction AddPerplexity(CLI::App& app);
+FigureFunction AddExpertTokens(CLI::App& app);
+FigureFunction AddTokenExperts(CLI::App& app);
+FigureFunction AddFindings(CLI::App& app);
+
+}  // namespace moescope::cli
