@@ -48,6 +48,17 @@ struct ExpertBatch {
   std::span<float> values;  // [n, dim]
 };
 
+// What consecutive rows of one sequence attend to, after the softmax, in one head.
+struct AttentionBatch {
+  int layer = 0;
+  int head = 0;  // query head
+  int64_t first_row = 0;
+  std::span<const RowInfo> rows;
+  int first_key = 0;  // position of the first key; those before it have weight 0
+  int n_keys = 0;
+  std::span<const float> weights;  // [n_rows, n_keys]; 0 where a row does not look
+};
+
 // Sites of the forward pass, as bits.
 enum Site : uint32_t {
   kSiteRouterLogits = 1u << 0,  // before the choice
@@ -56,6 +67,7 @@ enum Site : uint32_t {
   kSiteExpertOutput = 1u << 3,  // before its routing weight
   kSiteResidualAfterAttention = 1u << 4,
   kSiteResidualAfterMoe = 1u << 5,  // layer -1: the embedding output
+  kSiteAttention = 1u << 6,         // cannot be edited
 };
 
 // A probe declares its sites once; undeclared sites cost nothing. Calls come from worker threads,
@@ -73,6 +85,7 @@ class Probe {
   virtual void OnExpertOutput(const ExpertBatch&) {}
   virtual void OnResidualAfterAttention(const ActivationBatch&) {}
   virtual void OnResidualAfterMoe(const ActivationBatch&) {}
+  virtual void OnAttention(const AttentionBatch&) {}
 };
 
 }  // namespace moescope::routing

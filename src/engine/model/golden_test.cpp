@@ -34,7 +34,7 @@ std::string Models() {
 }
 
 struct Difference {
-  double logits = 0, hidden = 0, router_logits = 0, weights = 0;
+  double logits = 0, hidden = 0, router_logits = 0, weights = 0, attention = 0;
 };
 
 double Largest(std::span<const float> a, std::span<const float> b) {
@@ -59,6 +59,8 @@ void Compare(const files::SafetensorsFile& golden, const std::string& suffix, co
   Sweep sweep(model, kernels, pool, {.wave_rows = n, .max_sequence = n});
   RecordingProbe probe(config.n_layers, n, config.model_dim, config.n_experts,
                        config.experts_per_token);
+  const bool has_attention = golden.Find("attention" + suffix) != nullptr;
+  if (has_attention) probe.KeepAttention(config.n_layers, config.n_heads);
   routing::Probe* probes[] = {&probe};
   sweep.Run(wave, probes);
 
@@ -76,6 +78,9 @@ void Compare(const files::SafetensorsFile& golden, const std::string& suffix, co
   }
   if (golden.Find("hidden" + suffix) != nullptr) {
     update(worst.hidden, Largest(probe.hidden, golden.ReadFloats("hidden" + suffix)));
+  }
+  if (has_attention) {
+    update(worst.attention, Largest(probe.attention, golden.ReadFloats("attention" + suffix)));
   }
   if (golden.Find("chosen_experts" + suffix) != nullptr) {
     std::vector<int64_t> chosen(probe.experts.begin(), probe.experts.end());
@@ -155,9 +160,11 @@ TEST_P(Golden, AgreesAtEveryKernelLevel) {
       Compare(golden, suffix, *model, *kernels, worst);
     }
     if (golden.Find("greedy_logits.2") != nullptr) CompareGreedy(golden, *model, *kernels, worst);
-    std::printf("%s, %s: logits %.1e, hidden %.1e, router logits %.1e, weights %.1e\n",
-                GetParam().model.c_str(), std::string(Name(level)).c_str(), worst.logits,
-                worst.hidden, worst.router_logits, worst.weights);
+    std::printf(
+        "%s, %s: logits %.1e, hidden %.1e, router logits %.1e, weights %.1e, attention %.1e\n",
+        GetParam().model.c_str(), std::string(Name(level)).c_str(), worst.logits, worst.hidden,
+        worst.router_logits, worst.weights, worst.attention);
+    EXPECT_LE(worst.attention, 3e-5);
     EXPECT_LE(worst.logits, 2e-4);
     EXPECT_LE(worst.hidden, 2e-4);
     EXPECT_LE(worst.router_logits, 1e-4);

@@ -34,6 +34,7 @@ void ProbeSet::Begin(std::span<Probe* const> probes, int n_threads, size_t max_v
   sites_ = edits_ = 0;
   for (Probe* probe : probes_) {
     MOESCOPE_CHECK((probe->edits() & ~probe->sites()) == 0);
+    MOESCOPE_CHECK((probe->edits() & routing::kSiteAttention) == 0);
     sites_ |= probe->sites();
     edits_ |= probe->edits();
   }
@@ -85,6 +86,12 @@ void ProbeSet::Call(routing::Site site, const ExpertBatch& batch, int worker) {
       seen.values = Copy(batch.values, copies_[static_cast<size_t>(worker)].values);
     }
     Deliver(*probe, site, seen);
+  }
+}
+
+void ProbeSet::CallAttention(const routing::AttentionBatch& batch) const {
+  for (Probe* probe : probes_) {
+    if (probe->sites() & routing::kSiteAttention) probe->OnAttention(batch);
   }
 }
 

@@ -22,6 +22,7 @@ class ProbeSet {
   void Call(routing::Site site, const routing::DecisionBatch& batch, int worker);
   void Call(routing::Site site, const routing::ActivationBatch& batch, int worker);
   void Call(routing::Site site, const routing::ExpertBatch& batch, int worker);
+  void CallAttention(const routing::AttentionBatch& batch) const;
 
  private:
   struct Copies {

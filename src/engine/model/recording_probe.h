@@ -21,7 +21,21 @@ class RecordingProbe : public routing::Probe {
         experts(Size(n_layers, experts_per_token)) {}
 
   uint32_t sites() const override {
-    return routing::kSiteDecision | routing::kSiteResidualAfterMoe;
+    return routing::kSiteDecision | routing::kSiteResidualAfterMoe |
+           (attention.empty() ? 0u : routing::kSiteAttention);
+  }
+  // Keeps attention too: [layer, head, row, key] of one sequence.
+  void KeepAttention(int n_layers, int n_heads) {
+    n_heads_ = n_heads;
+    attention.resize(Size(n_layers * n_heads, static_cast<int>(n_rows_)));
+  }
+  void OnAttention(const routing::AttentionBatch& batch) override {
+    for (size_t row = 0; row < batch.rows.size(); ++row) {
+      const float* from = batch.weights.data() + row * static_cast<size_t>(batch.n_keys);
+      const int64_t of_head = (int64_t{batch.layer} * n_heads_ + batch.head) * n_rows_;
+      const int64_t at = (of_head + batch.first_row + static_cast<int64_t>(row)) * n_rows_;
+      std::copy_n(from, batch.n_keys, attention.begin() + at + batch.first_key);
+    }
   }
   void OnDecision(const routing::DecisionBatch& batch) override {
     Store(router_logits, batch.router_logits, batch.layer, batch.first_row, batch.n_experts);
@@ -34,6 +48,7 @@ class RecordingProbe : public routing::Probe {
 
  private:
   int64_t n_rows_;
+  int n_heads_ = 0;
   size_t Size(int a, int b) const { return static_cast<size_t>(a * n_rows_ * b); }
   template <typename T>
   void Store(std::vector<T>& all, std::span<T> part, int layer, int64_t row, int width) {
@@ -41,7 +56,7 @@ class RecordingProbe : public routing::Probe {
   }
 
  public:
-  std::vector<float> router_logits, weights, hidden;
+  std::vector<float> router_logits, weights, hidden, attention;
   std::vector<int16_t> experts;
 };
 

@@ -182,6 +182,17 @@ void Sweep::State::RunAttention() {
     const SequencePlace& place = places[static_cast<size_t>(task.sequence)];
     const int64_t first_row = wave->sequence_begin[static_cast<size_t>(task.sequence)] +
                               task.first_position - place.first_position;
+    auto watch = [&](int in_group, int first_key, int n_keys, const float* of_head) {
+      const auto n = static_cast<size_t>(task.n_queries);
+      probes.CallAttention({.layer = layer,
+                            .head = static_cast<int>(head * group) + in_group,
+                            .first_row = first_row,
+                            .rows = RowInfos({first_row, first_row + task.n_queries}),
+                            .first_key = first_key,
+                            .n_keys = n_keys,
+                            .weights = {of_head, n * static_cast<size_t>(n_keys)}});
+    };
+    const AttentionWatcher watcher(watch);
     Attend(kernels,
            {.queries = queries + first_row * shape.query_dim + head * group * shape.head_dim,
             .query_stride = static_cast<size_t>(shape.query_dim),
@@ -194,7 +205,7 @@ void Sweep::State::RunAttention() {
             .n_heads = static_cast<int>(group),
             .head_dim = static_cast<int>(shape.head_dim),
             .window = model.config().sliding_window},
-           Scratch(worker));
+           Scratch(worker), probes.Wants(routing::kSiteAttention) ? &watcher : nullptr);
   });
 }
 

@@ -24,7 +24,8 @@ void WeighKeys(const KernelTable& kernels, const AttentionBlock& block, int firs
 
 }  // namespace
 
-void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scores) {
+void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scores,
+            const AttentionWatcher* watcher) {
   MOESCOPE_CHECK(block.first_position >= 0 && block.n_queries > 0);
   const int oldest = block.window > 0 ? std::max(block.first_position - block.window + 1, 0) : 0;
   const int first_key = oldest / kSumBlock * kSumBlock;
@@ -40,6 +41,7 @@ void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scor
       WeighKeys(kernels, block, first_key, query,
                 scores + static_cast<size_t>(query) * score_stride);
     }
+    if (watcher != nullptr) (*watcher)(head, first_key, n_keys, scores);
     // The queries of this head have been used: their place takes the result.
     kernels.multiply_columns(scores, score_stride, values, block.value_stride, queries,
                              block.query_stride, block.n_queries, block.head_dim, n_keys);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/function_ref.h"
 #include "engine/kernels/kernel_table.h"
 
 namespace moescope::engine {
@@ -25,11 +26,16 @@ struct AttentionBlock {
   int n_keys() const { return first_position + n_queries; }
 };
 
+// Sees the weights of one head of a block, [n_queries, n_keys] from position first_key on.
+using AttentionWatcher =
+    FunctionRef<void(int head, int first_key, int n_keys, const float* weights)>;
+
 // Overwrites the queries with softmax(queries . keys) . values, each query seeing the keys up to
 // its own position, as far back as the window. `scores`: scratch of n_queries * n_keys() floats.
 // A row depends only on its own query and the keys before it, not on the block it came in: sums
 // over keys start at position 0, or at a multiple of kSumBlock behind which all keys are masked,
 // and what is masked of a row are exact zeros.
-void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scores);
+void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scores,
+            const AttentionWatcher* watcher = nullptr);
 
 }  // namespace moescope::engine
