@@ -6,16 +6,14 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/cli/command.h"
 #include "apps/cli/generation_options.h"
+#include "apps/cli/prompt_options.h"
 #include "base/error.h"
-#include "base/platform/file.h"
 #include "base/units.h"
 #include "lab/route_watcher.h"
 #include "lab/text_model.h"
@@ -28,20 +26,11 @@ using nlohmann::ordered_json;
 
 struct RunOptions {
   GenerationOptions generation;
-  std::string prompt, file, colour = "auto", bos = "auto";
+  PromptOptions prompt;
+  std::string colour = "auto";
   bool routes = false, no_echo = false, json = false;
   int layer = -1;  // -1: the middle one
 };
-
-std::string ReadPrompt(const RunOptions& options) {
-  constexpr uint64_t kMaxPromptBytes = uint64_t{64} << 20;
-  if (options.file.empty()) return options.prompt;
-  if (!options.prompt.empty()) {
-    throw Error(ErrorKind::kBadInput, "give a prompt with -p or a file with -f, not both");
-  }
-  if (options.file != "-") return ReadWholeFile(options.file, kMaxPromptBytes);
-  return {std::istreambuf_iterator<char>(std::cin), {}};
-}
 
 bool UseColour(const std::string& wanted) {
   const char* refused = std::getenv("NO_COLOR");
@@ -118,7 +107,7 @@ class Runner {
   }
 
   void Run() {
-    const std::vector<int32_t> prompt = Tokenise(ReadPrompt(options_));
+    const std::vector<int32_t> prompt = TokenisePrompt(options_.prompt, opened_);
     engine::GenerateOptions generate = options_.generation.generate;
     if (!options_.generation.ignore_end) {
       generate.end_ids = engine::EndTokens(opened_.model->config(), *opened_.tokenizer);
@@ -146,22 +135,6 @@ class Runner {
   }
 
  private:
-  std::vector<int32_t> Tokenise(const std::string& text) const {
-    const text::Tokenizer& tokenizer = *opened_.tokenizer;
-    text::Encoding encoding;
-    tokenizer.Encode(text, encoding);
-    std::vector<int32_t> ids;
-    const bool wanted = options_.bos == "on" || (options_.bos == "auto" && tokenizer.bos_id() >= 0);
-    if (wanted && tokenizer.bos_id() >= 0) ids.push_back(tokenizer.bos_id());
-    ids.insert(ids.end(), encoding.ids.begin(), encoding.ids.end());
-    if (ids.empty()) {
-      throw Error(ErrorKind::kBadInput,
-                  "the prompt is empty and the tokenizer has no BOS: give "
-                  "some text with -p or -f");
-    }
-    return ids;
-  }
-
   // So that its routes are known too.
   void RunLastToken(const engine::Generated& result, std::span<routing::Probe* const> probes) {
     const bool has_room = session_.length() < session_.capacity();
@@ -238,11 +211,7 @@ class Runner {
 std::function<void()> AddRun(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
   AddGenerationOptions(app, options->generation);
-  app.add_option("-p,--prompt", options->prompt, "text to go on from");
-  app.add_option("-f,--file", options->file, "file with the text to go on from; -: standard input");
-  app.add_option("--bos", options->bos, "BOS before the prompt")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->capture_default_str();
+  AddPromptOptions(app, options->prompt);
   app.add_flag("--routes", options->routes, "each token on the colour of its first choice");
   app.add_option("--layer", options->layer, "the layer of --routes (default: the middle one)")
       ->check(CLI::Range(0, 1023));
