@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "files/gguf.h"
 #include "files/gguf_checkpoint.h"
+#include "files/hub_cache.h"
 #include "files/safetensors_checkpoint.h"
 
 namespace moescope::files {
@@ -65,21 +66,6 @@ Checkpoint OpenWholeFolder(const Folder& folder) {
       fmt::format("cannot open checkpoint: {}: expected one model, found {} GGUF files such as "
                   "{}; name one of them",
                   folder.path(), found.size(), found[0]));
-}
-
-// An entry of the Hugging Face cache (models--OWNER--NAME) keeps its files one step down, under the
-// revision that refs/main names. Any other folder is itself.
-std::string ResolveCacheEntry(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  fs::path reference = fs::path(path) / "refs" / "main";
-  if (!fs::is_regular_file(reference, ignored)) return path;
-  constexpr uint64_t kMaxRevisionBytes = 256;
-  std::string revision = ReadWholeFile(reference.string(), kMaxRevisionBytes);
-  while (!revision.empty() && revision.back() == '\n') revision.pop_back();
-  fs::path snapshot = fs::path(path) / "snapshots" / revision;
-  bool plain = !revision.empty() && revision.find('/') == std::string::npos && revision[0] != '.';
-  return plain && fs::is_directory(snapshot, ignored) ? snapshot.string() : path;
 }
 
 // One number out of everything that is added.
@@ -138,10 +124,10 @@ std::string Canonical(const ModelConfig& c) {
 
 }  // namespace
 
-Checkpoint Checkpoint::Open(const std::string& path) {
+Checkpoint Checkpoint::Open(const std::string& named) {
+  const std::string path = ResolveModelPath(named);
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored))
-    return Open(*OpenFolder(ResolveCacheEntry(path)), "");
+  if (std::filesystem::is_directory(path, ignored)) return Open(*OpenFolder(path), "");
   OpenFile(path);  // says what is wrong with the path itself before its folder is looked at
   std::filesystem::path whole(path);
   std::string parent = whole.parent_path().string();

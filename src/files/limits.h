@@ -26,6 +26,8 @@ inline constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 inline constexpr uint64_t kMaxIndexBytes = 100'000'000;
 inline constexpr uint64_t kMaxTokenizerModelBytes = uint64_t{128} << 20;
+inline constexpr uint64_t kMaxTokenizerConfigBytes = uint64_t{8} << 20;  // lists added tokens
+inline constexpr uint64_t kMaxChatTemplateBytes = uint64_t{1} << 20;
 inline constexpr int kMaxJsonDepth = 64;
 
 }  // namespace moescope::files
