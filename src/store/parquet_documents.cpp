@@ -27,7 +27,7 @@ std::vector<std::string> UsefulColumns(const text::DataSpec& spec,
                                        const std::vector<std::string>& columns) {
   std::vector<std::string> contents = {"text", "tokens", "messages"};
   if (!spec.text_template.empty()) contents = text::TextTemplate(spec.text_template).fields();
-  std::vector<std::string> others = {"source", "unit", spec.unit_field};
+  std::vector<std::string> others = {"source", "unit", "tools", spec.unit_field};
   auto is_in = [](const std::vector<std::string>& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };

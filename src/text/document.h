@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace moescope::text {
+
+class ChatTemplate;
 
 struct Document {
   std::string dataset;  // the NAME of --data NAME=PATH
@@ -17,6 +20,9 @@ struct Document {
   std::string text;     // after CR LF became LF, unless raw
   std::vector<int32_t> tokens;  // ids as they are, instead of text, when has_tokens
   bool has_tokens = false;
+  // The text was written by a chat template: special tokens spelled out in it ("<|im_start|>") are
+  // those tokens, and where it begins with BOS none is added.
+  bool has_specials = false;
 };
 
 // Delivers documents one by one in an order that depends only on the files. Not thread-safe.
@@ -42,6 +48,9 @@ struct DataSpec {
   std::string unit_field;     // --unit-by NAME=FIELD: a JSON field; "-": one unit; "": default
   std::string text_template;  // --template with {field}s; empty: the `text` field
   bool raw = false;           // keep CR LF and a byte order mark
+  // For records with `messages`; null: they are refused.
+  std::shared_ptr<const ChatTemplate> chat_template = nullptr;
+  std::optional<std::string> bos_token = std::nullopt, eos_token = std::nullopt;  // as it sees them
 };
 
 // Parquet files are read by a function the caller supplies, since only the store knows DuckDB:

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "files/json_events.h"
+#include "text/chat_template.h"
 
 namespace moescope::text {
 namespace {
@@ -126,10 +127,11 @@ const char* Name(Field::Kind kind) {
 
 [[noreturn]] void RefuseRecord(const std::string& where, FieldCollector& record) {
   if (record.field(FieldCollector::kMessages).kind != Field::Kind::kMissing) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("cannot read record: {}: `messages` need a chat template, which is not "
-                            "supported yet; use --template over plain fields",
-                            where));
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format("cannot read record: {}: `messages` need a chat template, and the model "
+                    "has none; use --template over plain fields",
+                    where));
   }
   const Field& text = record.field(FieldCollector::kText);
   if (text.kind != Field::Kind::kMissing) RefuseField(where, text, "a text");
@@ -157,6 +159,84 @@ std::string FillTemplate(const TextTemplate& text_template, const std::string& w
   return text_template.Fill([&](size_t i) -> const std::string& {
     return values[i]->is_scalar() ? values[i]->text : kNothing;
   });
+}
+
+// The trees of `messages` and `tools`; passes over all else. A second reading of the record, which
+// only conversations need.
+class ConversationCollector : public files::JsonHandler {
+ public:
+  explicit ConversationCollector(const std::string& where)
+      : messages_(where + ": messages"), tools_(where + ": tools") {}
+
+  ChatValue TakeMessages() { return messages_.Take(); }
+  ChatValue TakeTools() { return tools_.Take(); }
+
+  void BeginObject() override {
+    if (depth_++ > 0 && current_ != nullptr) current_->BeginObject();
+  }
+  void EndObject() override {
+    if (--depth_ > 0 && current_ != nullptr) current_->EndObject();
+  }
+  void BeginArray() override {
+    ++depth_;
+    if (current_ != nullptr) current_->BeginArray();
+  }
+  void EndArray() override {
+    --depth_;
+    if (current_ != nullptr) current_->EndArray();
+  }
+  void Key(const std::string& key) override {
+    if (depth_ == 1) {
+      current_ = key == "messages" ? &messages_ : key == "tools" ? &tools_ : nullptr;
+    } else if (current_ != nullptr) {
+      current_->Key(key);
+    }
+  }
+  void String(const std::string& value) override {
+    if (current_ != nullptr) current_->String(value);
+  }
+  void Unsigned(uint64_t value) override {
+    if (current_ != nullptr) current_->Unsigned(value);
+  }
+  void Other(std::string_view what) override {
+    if (current_ != nullptr) current_->Other(what);
+  }
+
+ private:
+  ChatValueBuilder messages_, tools_;
+  ChatValueBuilder* current_ = nullptr;
+  int depth_ = 0;
+};
+
+void CheckMessages(const std::string& where, const ChatValue& messages) {
+  const auto is_message = [](const ChatValue& message) {
+    const ChatValue* role = message.Find("role");
+    return role != nullptr && role->text() != nullptr;
+  };
+  const ChatValue::List* list = messages.list();
+  if (list != nullptr && std::all_of(list->begin(), list->end(), is_message)) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("cannot read record: {}: field 'messages': expected an array of objects "
+                          "with `role` and `content`, found something else",
+                          where));
+}
+
+// The text of a conversation; empty when there are no messages.
+std::string RenderMessages(const DataSpec& spec, std::string_view json, const std::string& where) {
+  ConversationCollector collector(where);
+  files::ReadJson(json, where, collector, 0, json.size());
+  ChatRequest request;
+  request.messages = collector.TakeMessages();
+  request.tools = collector.TakeTools();
+  request.bos_token = spec.bos_token;
+  request.eos_token = spec.eos_token;
+  CheckMessages(where, request.messages);
+  if (request.messages.list()->empty()) return "";
+  try {
+    return spec.chat_template->Render(request);
+  } catch (const Error& error) {  // which record it was, beside which line of the template
+    throw Error(error.kind(), fmt::format("cannot read record: {}: {}", where, error.what()));
+  }
 }
 
 }  // namespace
@@ -189,6 +269,10 @@ bool RecordReader::Read(std::string_view json, const std::string& where, const s
     document.has_tokens = true;
   } else if (record.field(FieldCollector::kText).kind == Field::Kind::kText) {
     document.text = std::move(record.field(FieldCollector::kText).text);
+  } else if (spec_.chat_template != nullptr &&
+             record.field(FieldCollector::kMessages).kind != Field::Kind::kMissing) {
+    document.text = RenderMessages(spec_, json, where);
+    document.has_specials = true;
   } else {
     RefuseRecord(where, record);
   }

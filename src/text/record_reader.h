@@ -15,11 +15,11 @@ class RecordReader {
   // Throws Error(kBadInput) for a template that cannot be used.
   explicit RecordReader(const DataSpec& spec);
 
-  // Reads one JSON object: the template, or `tokens`, or `text`; `source` and `unit`.
-  // `where` ("path:line") names the record in errors; `source` is its source and unit unless it
-  // says otherwise. False, with `document` unspecified, when there is no text in it.
+  // Reads one JSON object: the template, or `tokens`, or `text`, or `messages`; `source` and
+  // `unit`. `where` ("path:line") names the record in errors; `source` is its source and unit
+  // unless it says otherwise. False, with `document` unspecified, when there is no text in it.
   // Throws Error(kCorrupt) for what is not a JSON object in UTF-8, Error(kBadInput) naming the
-  // field.
+  // field, Error(kUnsupported) for messages without a chat template, and what that throws.
   bool Read(std::string_view json, const std::string& where, const std::string& source,
             Document& document) const;
 

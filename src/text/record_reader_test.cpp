@@ -1,8 +1,10 @@
 #include "text/record_reader.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "text/chat_template.h"
 
 namespace moescope::text {
 namespace {
@@ -106,6 +108,66 @@ TEST(RecordReader, RefusesBrokenJson) {
         "{\"x\": " + deep + std::string(65, ']') + ", \"text\": \"a\"}"}) {
     ExpectError(Spec(), json, ErrorKind::kCorrupt, "cannot read JSON");
   }
+}
+
+DataSpec ChatSpec() {
+  DataSpec spec = Spec();
+  spec.chat_template = std::make_shared<const ChatTemplate>(
+      "{{ bos_token }}{% for m in messages %}"
+      "{% if m.role == 'critic' %}{{ raise_exception('no critics') }}{% endif %}"
+      "<|{{ m.role }}|>{{ m.content }}{{ eos_token }}{% endfor %}"
+      "{% if tools %}{{ tools | tojson }}{% endif %}",
+      "chat_template.jinja");
+  spec.bos_token = "<s>";
+  spec.eos_token = "</s>";
+  return spec;
+}
+
+TEST(RecordReader, WritesMessagesThroughTheChatTemplate) {
+  const Document document = Read(ChatSpec(), R"({"id": {"role": [1]}, "messages": [
+      {"role": "user", "content": "Hi\r\nyou", "weight": 1.5}, {"content": "Yes", "role": "assistant"}],
+      "source": "talk"})");
+  EXPECT_EQ(document.text, "<s><|user|>Hi\nyou</s><|assistant|>Yes</s>");
+  EXPECT_TRUE(document.has_specials);
+  EXPECT_FALSE(document.has_tokens);
+  EXPECT_EQ(document.source, "talk");
+}
+
+TEST(RecordReader, HandsToolsToTheChatTemplate) {
+  EXPECT_EQ(Read(ChatSpec(),
+                 R"({"tools": [{"b": 1, "a": -2}], "messages": [{"role": "r", "content": ""}]})")
+                .text,
+            R"(<s><|r|></s>[{"b": 1, "a": -2}])");
+}
+
+TEST(RecordReader, PrefersTemplateThenTokensThenTextToMessages) {
+  const std::string messages = R"("messages": [{"role": "user", "content": "m"}])";
+  DataSpec spec = ChatSpec();
+  EXPECT_EQ(Read(spec, R"({"text": "t", )" + messages + "}").text, "t");
+  EXPECT_FALSE(Read(spec, R"({"text": "t", )" + messages + "}").has_specials);
+  EXPECT_TRUE(Read(spec, R"({"tokens": [1], "text": "t", )" + messages + "}").has_tokens);
+  EXPECT_EQ(Read(spec, R"({"text": null, )" + messages + "}").text, "<s><|user|>m</s>");
+  spec.text_template = "{text}!";
+  EXPECT_EQ(Read(spec, R"({"text": "t", )" + messages + "}").text, "t!");
+  // What a text stands beside is not looked at.
+  EXPECT_EQ(Read(ChatSpec(), R"({"text": "t", "messages": 99999999999999999999})").text, "t");
+}
+
+TEST(RecordReader, RefusesMessagesThatAreNoConversation) {
+  for (const char* messages : {"3", "\"x\"", "{}", "null", "[3]", "[{}]", R"([{"role": 3}])",
+                               R"([{"role": "user", "content": "x"}, []])"}) {
+    ExpectError(ChatSpec(), fmt::format(R"({{"messages": {}}})", messages), ErrorKind::kBadInput,
+                "'messages': expected an array of objects");
+  }
+  ExpectError(ChatSpec(), R"({"messages": [{"role": "critic", "content": "x"}]})",
+              ErrorKind::kBadInput, "chat_template.jinja:1: the template says: no critics");
+  Document document;
+  EXPECT_FALSE(RecordReader(ChatSpec()).Read(R"({"messages": []})", "f:1", "f:1", document));
+}
+
+TEST(RecordReader, SaysWhatIsMissingWhenTheModelHasNoChatTemplate) {
+  ExpectError(Spec(), R"({"messages": [{"role": "user", "content": "x"}]})",
+              ErrorKind::kUnsupported, "--template");
 }
 
 TEST(TextTemplate, RefusesWhatCannotBeMeant) {
