@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -21,18 +22,30 @@ std::string ParentOf(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-}  // namespace
-
-void ThrowWriteError(int reason, const std::string& path, uint64_t needed) {
-  if (reason != ENOSPC && reason != EDQUOT) ThrowErrno(reason, "write", path);
+std::optional<uint64_t> FreeBytes(const std::string& path) {
   struct statvfs disk = {};
-  uint64_t free_bytes = 0;
-  if (statvfs(ParentOf(path).c_str(), &disk) == 0) free_bytes = disk.f_bavail * disk.f_frsize;
+  if (statvfs(ParentOf(path).c_str(), &disk) != 0) return std::nullopt;
+  return disk.f_bavail * disk.f_frsize;
+}
+
+[[noreturn]] void ThrowDiskFull(const std::string& path, uint64_t needed, uint64_t free_bytes) {
   throw Error(
       ErrorKind::kIo,
       fmt::format("cannot write: {}: disk full: {} needed, {} free; free some space and run "
                   "the same command again",
                   path, FormatBytes(needed), FormatBytes(free_bytes)));
+}
+
+}  // namespace
+
+void RequireFreeSpace(const std::string& path, uint64_t needed) {
+  const uint64_t free_bytes = FreeBytes(path).value_or(UINT64_MAX);
+  if (free_bytes < needed) ThrowDiskFull(path, needed, free_bytes);
+}
+
+void ThrowWriteError(int reason, const std::string& path, uint64_t needed) {
+  if (reason != ENOSPC && reason != EDQUOT) ThrowErrno(reason, "write", path);
+  ThrowDiskFull(path, needed, FreeBytes(path).value_or(0));
 }
 
 void WriteFully(int fd, ByteSpan bytes, const std::string& path) {

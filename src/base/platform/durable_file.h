@@ -34,6 +34,9 @@ class DurableFileWriter {
   uint64_t size_ = 0;
 };
 
+// Throws Error(kIo) as ReplaceFile when the disk of `path` has less than `needed` bytes free. A
+// file system that cannot say is taken to have them.
+void RequireFreeSpace(const std::string& path, uint64_t needed);
 // Throws Error(kIo) for a failed write of `needed` bytes as ReplaceFile does.
 [[noreturn]] void ThrowWriteError(int errno_value, const std::string& path, uint64_t needed);
 // Appends to a descriptor until all is written. Throws Error(kIo) as ReplaceFile.
