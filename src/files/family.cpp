@@ -90,6 +90,7 @@ const Family kFamilies[] = {
      .model_type = "qwen3_moe",
      .class_name = "Qwen3MoeForCausalLM",
      .gguf_architecture = "qwen3moe",
+     .gguf_names_expert_ffn_dim = true,
      .keys = {.ffn_dim = "moe_intermediate_size",
               .n_experts = {"num_experts", "num_local_experts"},
               .normalise_routing_weights = "norm_topk_prob"},

@@ -35,6 +35,7 @@ struct Family {
   std::string_view gguf_architecture;
   RopeLayout gguf_rope_layout = RopeLayout::kHalves;
   bool gguf_normalises_routing_weights = true;  // where the file has no key for it
+  bool gguf_names_expert_ffn_dim = false;       // beside feed_forward_length
   ConfigKeys keys = {};
   const NameScheme* names = nullptr;  // of Hugging Face's layout
 

@@ -1,12 +1,8 @@
 #include "files/gguf_writer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <filesystem>
 
 #include "base/error.h"
-#include "base/units.h"
 #include "files/gguf.h"
 
 namespace moescope::files {
@@ -114,17 +110,7 @@ uint64_t GgufWriter::TotalBytes() const {
 }
 
 void GgufWriter::Begin(const std::string& path) {
-  std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  std::error_code unknown;  // a file system that cannot say is tried
-  std::filesystem::space_info space =
-      std::filesystem::space(parent.empty() ? "." : parent, unknown);
-  if (!unknown && space.available < TotalBytes()) {
-    throw Error(
-        ErrorKind::kIo,
-        fmt::format("cannot write: {}: disk full: {} needed, {} free; free some space and run "
-                    "the same command again",
-                    path, FormatBytes(TotalBytes()), FormatBytes(space.available)));
-  }
+  RequireFreeSpace(path, TotalBytes());
   file_ = std::make_unique<DurableFileWriter>(path);
   file_->Append(AsBytes(Header()));
 }

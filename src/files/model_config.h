@@ -31,6 +31,7 @@ struct RopeScaling {
   double beta_fast = 32, beta_slow = 1;                        // kYarn: turns in the old context
   bool truncate = true;                                        // kYarn: bounds are whole pairs
   double attention_factor = 1;  // kYarn: multiplies cosines and sines
+  bool operator==(const RopeScaling&) const = default;
 };
 
 enum class NormKind { kRms, kLayer };  // kLayer has a bias. Source: arXiv 1910.07467, 1607.06450
@@ -69,6 +70,7 @@ struct ModelConfig {
   int eos_id = -1;
   std::vector<int> end_ids = {};  // all that end a generated text, eos_id included
 
+  bool operator==(const ModelConfig&) const = default;
   bool dense() const { return n_experts == 0; }
   // Feed-forward networks of a layer: its experts, or the one of a dense layer.
   int n_feed_forwards() const { return dense() ? 1 : n_experts; }

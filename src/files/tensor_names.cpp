@@ -166,6 +166,15 @@ std::optional<TensorRole> Match(const NamePattern& row, std::string_view name) {
   return name.empty() ? std::optional(role) : std::nullopt;
 }
 
+template <typename Predicate>
+const NamePattern* FirstRow(const NameScheme& scheme, Predicate predicate) {
+  for (std::span<const NamePattern> table : scheme.tables) {
+    auto row = std::find_if(table.begin(), table.end(), predicate);
+    if (row != table.end()) return &*row;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 const NameScheme kMixtralNames = {{kMixtralExperts, kExperts, kDecoder}};
@@ -190,22 +199,31 @@ std::optional<TensorRole> RoleOf(const NameScheme& scheme, std::string_view name
   return std::nullopt;
 }
 
-std::string ExpectedName(const NameScheme& scheme, TensorId id) {
-  for (std::span<const NamePattern> table : scheme.tables) {
-    for (const NamePattern& row : table) {
-      if (row.kind != id.kind) continue;
-      std::string name(row.pattern);
-      auto fill = [&name](std::string_view hole, int index) {
-        if (size_t at = name.find(hole); at != std::string::npos) {
-          name.replace(at, hole.size(), std::to_string(index));
-        }
-      };
-      fill("{l}", id.layer);
-      fill("{e}", id.expert);
-      return name;
+const NamePattern* FindPattern(const NameScheme& scheme, TensorKind kind) {
+  return FirstRow(scheme, [kind](const NamePattern& row) { return row.kind == kind; });
+}
+
+const NamePattern* FindPattern(const NameScheme& scheme, TensorKind kind, Slicing slicing) {
+  return FirstRow(scheme, [kind, slicing](const NamePattern& row) {
+    return row.kind == kind && row.slicing == slicing;
+  });
+}
+
+std::string NameOf(const NamePattern& pattern, TensorId id) {
+  std::string name(pattern.pattern);
+  auto fill = [&name](std::string_view hole, int index) {
+    if (size_t at = name.find(hole); at != std::string::npos) {
+      name.replace(at, hole.size(), std::to_string(index));
     }
-  }
-  return std::string(Name(id.kind));
+  };
+  fill("{l}", id.layer);
+  fill("{e}", id.expert);
+  return name;
+}
+
+std::string ExpectedName(const NameScheme& scheme, TensorId id) {
+  const NamePattern* pattern = FindPattern(scheme, id.kind);
+  return pattern == nullptr ? std::string(Name(id.kind)) : NameOf(*pattern, id);
 }
 
 bool IsDerived(std::string_view name) {

@@ -44,6 +44,12 @@ struct TensorRole {
 
 // Nullopt for a name the scheme does not know.
 std::optional<TensorRole> RoleOf(const NameScheme& scheme, std::string_view name);
+// The row by which tensors of a kind are written: the first one of the kind, or of the kind and the
+// slicing. Null where the layout has none.
+const NamePattern* FindPattern(const NameScheme& scheme, TensorKind kind);
+const NamePattern* FindPattern(const NameScheme& scheme, TensorKind kind, Slicing slicing);
+// The name that the row gives a tensor, without the optional prefix.
+std::string NameOf(const NamePattern& pattern, TensorId id);
 // The name that a missing tensor should have had, for messages.
 std::string ExpectedName(const NameScheme& scheme, TensorId id);
 // Tensors that older files carry and that follow from the configuration: safe to leave out.
