@@ -1,5 +1,3 @@
-#include "lab/convert.h"
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include "base/platform/file.h"
 #include "base/tensor/convert_rows.h"
 #include "files/tiny_model.h"
+#include "lab/convert.h"
 
 namespace moescope::lab {
 namespace {
@@ -20,10 +19,10 @@ using files::Checkpoint;
 using files::TensorKind;
 using files::TensorLocation;
 
-class Convert : public testing::Test {
+class ConvertGguf : public testing::Test {
  protected:
   void SetUp() override {
-    directory_ = testing::TempDir() + "convert_test." + std::to_string(getpid());
+    directory_ = testing::TempDir() + "convert_gguf_test." + std::to_string(getpid());
     std::filesystem::create_directories(directory_);
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
@@ -67,7 +66,7 @@ ErrorKind KindOfConverting(const Checkpoint& checkpoint, const std::string& outp
   return ErrorKind::kInternal;
 }
 
-TEST_F(Convert, MatchesAFileWrittenByHand) {
+TEST_F(ConvertGguf, MatchesAFileWrittenByHand) {
   Checkpoint folder = OpenTiny(files::TinyFolder());
   ConvertToGguf(folder, Path("t.gguf"), DType::kBF16);
   Checkpoint converted = Checkpoint::Open(Path("t.gguf"));
@@ -86,7 +85,7 @@ TEST_F(Convert, MatchesAFileWrittenByHand) {
   }
 }
 
-TEST_F(Convert, ConvertingTwiceIsConvertingOnce) {
+TEST_F(ConvertGguf, ConvertingTwiceIsConvertingOnce) {
   Checkpoint folder = OpenTiny(files::TinyFolder());
   ConvertToGguf(folder, Path("direct.gguf"), DType::kQ8_0);
   ConvertToGguf(folder, Path("wide.gguf"), DType::kF32);
@@ -95,7 +94,20 @@ TEST_F(Convert, ConvertingTwiceIsConvertingOnce) {
             ReadWholeFile(Path("again.gguf"), 1 << 24));
 }
 
-TEST_F(Convert, RowsThatAreNotWholeBlocksKeepTheirType) {
+TEST_F(ConvertGguf, EveryLayoutOfAModelGivesTheSameBytes) {
+  // Mistral's own layout has no context and no token ids: those come from the tokenizer.
+  auto own = files::TinyConsolidatedFolder();
+  own["params.json"].insert(1, "\"max_position_embeddings\": 64, ");
+  const std::map<std::string, std::string> sources[] = {files::TinyFolder(),
+                                                        files::TinyShardedFolder(), own};
+  for (size_t i = 0; i < std::size(sources); ++i) {
+    ConvertToGguf(OpenTiny(sources[i]), Path(std::to_string(i)), DType::kF16);
+    EXPECT_TRUE(ReadWholeFile(Path(std::to_string(i)), 1 << 24) ==
+                ReadWholeFile(Path("0"), 1 << 24));
+  }
+}
+
+TEST_F(ConvertGguf, RowsThatAreNotWholeBlocksKeepTheirType) {
   auto contents = files::TinyFolder();
   std::string& config = contents["config.json"];
   config.replace(config.find("\"intermediate_size\": 32"), 23, "\"intermediate_size\": 48");
@@ -115,7 +127,7 @@ TEST_F(Convert, RowsThatAreNotWholeBlocksKeepTheirType) {
   EXPECT_EQ(converted.tensor({TensorKind::kGateProj, 0, 1}).dtype, DType::kQ8_0);
 }
 
-TEST_F(Convert, RefusesValuesThatCannotBeWrittenAndLeavesNothing) {
+TEST_F(ConvertGguf, RefusesValuesThatCannotBeWrittenAndLeavesNothing) {
   auto contents = files::TinyFolder();
   std::vector<files::TinyTensor> tensors = files::TinyTensors();
   auto convert_with = [&](const std::string& bf16, DType dtype) {
@@ -129,12 +141,12 @@ TEST_F(Convert, RefusesValuesThatCannotBeWrittenAndLeavesNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(directory_));
 }
 
-TEST_F(Convert, UnwritableOutputIsAnIoError) {
+TEST_F(ConvertGguf, UnwritableOutputIsAnIoError) {
   Checkpoint folder = OpenTiny(files::TinyFolder());
   EXPECT_EQ(KindOfConverting(folder, Path("none/t.gguf"), DType::kF32), ErrorKind::kIo);
 }
 
-TEST_F(Convert, TensorsEqualThoseOfLlamaCppsConverter) {
+TEST_F(ConvertGguf, TensorsEqualThoseOfLlamaCppsConverter) {
   SKIP_WITHOUT_FIXTURES();
   Checkpoint classic = Checkpoint::Open(Fixture("mixtral-classic"));
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
@@ -145,7 +157,7 @@ TEST_F(Convert, TensorsEqualThoseOfLlamaCppsConverter) {
   }
 }
 
-TEST_F(Convert, TheCommittedDemoModelIsReproducedByteForByte) {
+TEST_F(ConvertGguf, TheCommittedDemoModelIsReproducedByteForByte) {
   SKIP_WITHOUT_FIXTURES();
   const char* source = std::getenv("MOESCOPE_SOURCE_DIR");
   if (source == nullptr) GTEST_SKIP() << "skipped: MOESCOPE_SOURCE_DIR is not set";

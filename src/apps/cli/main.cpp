@@ -12,6 +12,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/describe_path.h"
+#include "apps/cli/printable.h"
 #include "base/cancellation.h"
 #include "base/error.h"
 
@@ -20,14 +21,6 @@ namespace moescope::cli {
 std::span<const Command> Commands();
 
 namespace {
-
-// Messages quote names out of hostile files: whatever could move a terminal's cursor becomes '?'.
-std::string Printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
 
 int Run(int argc, char** argv) {
   CLI::App app("A microscope for mixture-of-experts language models, and the engine under it.",
