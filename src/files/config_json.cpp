@@ -197,7 +197,7 @@ ModelConfig ParseConfigJson(const std::string& text, const std::string& path) {
   config.tied_embeddings = object.BooleanOr("tie_word_embeddings", config.tied_embeddings);
   config.bos_id = object.TokenIdOr("bos_token_id", -1);
   config.eos_id = object.TokenIdOr("eos_token_id", -1);
-  config.end_ids = object.TokenIds("eos_token_id");
+  for (int id : object.TokenIds("eos_token_id")) config.AddEndId(id);
   CheckUnsupported(object, family);
   CheckModelConfig(config, path);
   return config;

@@ -139,9 +139,9 @@ Checkpoint OpenGgufCheckpoint(const Folder& folder, const std::string& name) {
     config.bos_id = keys.IntegerOr("tokenizer.ggml.bos_token_id", 0, config.vocab_size - 1, -1);
     config.eos_id = keys.IntegerOr("tokenizer.ggml.eos_token_id", 0, config.vocab_size - 1, -1);
   }
-  if (config.eos_id >= 0) config.end_ids.push_back(config.eos_id);
+  config.AddEndId(config.eos_id);
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
-    if (keys.Has(key)) config.end_ids.push_back(keys.Integer(key, 0, config.vocab_size - 1));
+    if (keys.Has(key)) config.AddEndId(keys.Integer(key, 0, config.vocab_size - 1));
   }
   CheckModelConfig(config, gguf.path());
   CheckpointBuilder builder(gguf.path(), "gguf", config,

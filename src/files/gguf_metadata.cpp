@@ -145,6 +145,9 @@ void AddGgufTokenIds(const ModelConfig& config, GgufWriter& writer) {
   };
   add("tokenizer.ggml.bos_token_id", config.bos_id);
   add("tokenizer.ggml.eos_token_id", config.eos_id);
+  // The format has names for three; llama.cpp takes each of them for an end.
+  if (config.end_ids.size() > 1) add("tokenizer.ggml.eot_token_id", config.end_ids[1]);
+  if (config.end_ids.size() > 2) add("tokenizer.ggml.eom_token_id", config.end_ids[2]);
 }
 
 }  // namespace moescope::files

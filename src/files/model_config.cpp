@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -47,6 +48,12 @@ void CheckRope(const ModelConfig& config, const std::string& origin) {
 }
 
 }  // namespace
+
+void ModelConfig::AddEndId(int id) {
+  if (id >= 0 && std::find(end_ids.begin(), end_ids.end(), id) == end_ids.end()) {
+    end_ids.push_back(id);
+  }
+}
 
 void CheckModelConfig(const ModelConfig& config, const std::string& origin) {
   struct Range {

@@ -71,6 +71,8 @@ struct ModelConfig {
   std::vector<int> end_ids = {};  // all that end a generated text, eos_id included
 
   bool operator==(const ModelConfig&) const = default;
+  // Adds a token to end_ids unless it is there, or -1.
+  void AddEndId(int id);
   bool dense() const { return n_experts == 0; }
   // Feed-forward networks of a layer: its experts, or the one of a dense layer.
   int n_feed_forwards() const { return dense() ? 1 : n_experts; }

@@ -178,7 +178,7 @@ void AddEndTokens(const Folder& folder, ModelConfig& config) {
   if (!folder.Has(kName)) return;
   const std::string path = folder.PathOf(kName);
   for (int id : ParseGenerationConfig(folder.ReadText(kName, kMaxConfigBytes), path)) {
-    config.end_ids.push_back(id);
+    config.AddEndId(id);
   }
   CheckModelConfig(config, path);
 }

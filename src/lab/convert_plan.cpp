@@ -154,6 +154,7 @@ ModelConfig ConfigWithTokenIds(const files::Checkpoint& checkpoint) {
   if (const files::Vocabulary* vocabulary = checkpoint.vocabulary().get()) {
     if (config.bos_id < 0) config.bos_id = vocabulary->bos_id;
     if (config.eos_id < 0) config.eos_id = vocabulary->eos_id;
+    config.AddEndId(config.eos_id);
   }
   return config;
 }
