@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "base/error.h"
@@ -58,7 +57,7 @@ MergeTable::MergeTable(const files::Vocabulary& vocabulary)
   }
   goes_on_after_.resize(n_characters_.size());
   goes_on_before_.resize(n_characters_.size());
-  std::vector<Entry> merges;
+  std::vector<PairTable::Merge> merges;
   std::vector<bool> merged(n_pieces_, false);
   for (int id = 0; id < n_pieces_; ++id) {
     if (!usable[id]) continue;
@@ -74,13 +73,14 @@ MergeTable::MergeTable(const files::Vocabulary& vocabulary)
     }
     merged[id] = merges.size() > before;
     if (merged[id] && IsUnused(id)) {
-      splits_[id] = {static_cast<int32_t>(merges.back().key >> 32),
-                     static_cast<int32_t>(merges.back().key)};
+      splits_[id] = {merges.back().left, merges.back().right};
       splits_depend_on_order_ = splits_depend_on_order_ || merges.size() > before + 1;
     }
   }
-  RankPieces(vocabulary, merged);
-  FillHash(merges);
+  uint32_t n_ranks = 0;
+  const std::vector<uint32_t> ranks = RankPieces(vocabulary, merged, n_ranks);
+  for (PairTable::Merge& merge : merges) merge.rank = ranks[merge.merged];
+  pairs_ = PairTable(merges, n_ranks);
 }
 
 MergeTable::Split MergeTable::SplitOf(int32_t symbol) const {
@@ -128,18 +128,20 @@ void MergeTable::NoteNeighbours(std::string_view piece) {
 }
 
 void MergeTable::AddMerges(const PieceIndex::Parts& piece, int32_t symbol, const PieceIndex& index,
-                           std::vector<Entry>& merges) const {
+                           std::vector<PairTable::Merge>& merges) const {
   const std::string_view text = piece.text();
   for (size_t at = 1; at < text.size(); ++at) {
     if ((static_cast<uint8_t>(text[at]) & 0xC0) == 0x80) continue;
     const int32_t left = index.Find(piece, 0, at);
     if (left == kNone) continue;
     const int32_t right = index.Find(piece, at, text.size());
-    if (right != kNone) merges.push_back({Key(left, right), symbol});
+    if (right != kNone) merges.push_back({left, right, symbol, 0});
   }
 }
 
-void MergeTable::RankPieces(const files::Vocabulary& vocabulary, const std::vector<bool>& merged) {
+std::vector<uint32_t> MergeTable::RankPieces(const files::Vocabulary& vocabulary,
+                                             const std::vector<bool>& merged,
+                                             uint32_t& n_ranks) const {
   const auto score = [&](int32_t id) {
     const float value = vocabulary.pieces[id].score;
     return std::isnan(value) ? -INFINITY : value;
@@ -150,24 +152,14 @@ void MergeTable::RankPieces(const files::Vocabulary& vocabulary, const std::vect
   }
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return score(a) > score(b); });
-  ranks_.assign(n_pieces_, 0);
+  std::vector<uint32_t> ranks(n_pieces_, 0);
+  n_ranks = 0;
   for (size_t i = 0; i < order.size(); ++i) {
-    if (i > 0 && score(order[i]) != score(order[i - 1])) ++n_ranks_;
-    ranks_[order[i]] = n_ranks_;
+    if (i > 0 && score(order[i]) != score(order[i - 1])) ++n_ranks;
+    ranks[order[i]] = n_ranks;
   }
-  ++n_ranks_;
-}
-
-void MergeTable::FillHash(const std::vector<Entry>& merges) {
-  const size_t n_slots = std::bit_ceil(2 * merges.size() + 2);
-  mask_ = n_slots - 1;
-  shift_ = 64 - std::countr_zero(n_slots);
-  merges_.assign(n_slots, {kEmpty, kNone});
-  for (const Entry& entry : merges) {
-    size_t slot = Slot(entry.key);
-    while (merges_[slot].key != kEmpty) slot = (slot + 1) & mask_;
-    merges_[slot] = entry;
-  }
+  ++n_ranks;
+  return ranks;
 }
 
 }  // namespace moescope::text

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "files/vocabulary.h"
+#include "text/pair_table.h"
 #include "text/piece_index.h"
 
 namespace moescope::text {
@@ -20,7 +21,7 @@ namespace moescope::text {
 // but are none themselves. Immutable and thread-safe.
 class MergeTable {
  public:
-  static constexpr int32_t kNone = -1;
+  static constexpr int32_t kNone = PairTable::kNone;
   // Longest piece that takes part in merging. Published vocabularies stay below 200 bytes; the
   // bound keeps a hostile file from costing time quadratic in the length of a piece.
   static constexpr size_t kMaxPieceBytes = 512;
@@ -37,17 +38,8 @@ class MergeTable {
     const uint32_t page = pages_[code_point >> 8];
     return page == 0 ? kNone : page_cells_[(page - 1) * 256 + (code_point & 255)];
   }
-  // Symbol of `left` followed by `right`, kNone if their text is no piece.
-  int32_t Merged(int32_t left, int32_t right) const {
-    const uint64_t key = Key(left, right);
-    for (size_t slot = Slot(key);; slot = (slot + 1) & mask_) {
-      if (merges_[slot].key == key) return merges_[slot].merged;
-      if (merges_[slot].key == kEmpty) return kNone;
-    }
-  }
-  // Order of merging: smaller first, equal scores share a rank.
-  uint32_t rank(int32_t symbol) const { return ranks_[symbol]; }
-  uint32_t n_ranks() const { return n_ranks_; }
+  // `left` and `right` merge where their joined text is a piece; equal scores share a rank.
+  const PairTable& pairs() const { return pairs_; }
   uint32_t n_characters(int32_t symbol) const { return n_characters_[symbol]; }
 
   // Whether some piece holds ASCII character `a` followed by `b`; ' ' stands for U+2581.
@@ -71,32 +63,19 @@ class MergeTable {
   Split SplitOf(int32_t symbol) const;
 
  private:
-  struct Entry {
-    uint64_t key;
-    int32_t merged;
-  };
-  static constexpr uint64_t kEmpty = ~uint64_t{0};
-  static uint64_t Key(int32_t left, int32_t right) {
-    return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-  }
-  size_t Slot(uint64_t key) const { return (key * 0x9E3779B97F4A7C15u) >> shift_; }
-
   void AddCharacters(const PieceIndex::Parts& piece, PieceIndex& index);
   void SetCharacter(uint32_t code_point, int32_t symbol);
   void AddMerges(const PieceIndex::Parts& piece, int32_t symbol, const PieceIndex& index,
-                 std::vector<Entry>& merges) const;
+                 std::vector<PairTable::Merge>& merges) const;
   void NoteNeighbours(std::string_view piece);
-  void RankPieces(const files::Vocabulary& vocabulary, const std::vector<bool>& merged);
-  void FillHash(const std::vector<Entry>& merges);
+  // Order of merging of each piece that merges make; the number of ranks is set.
+  std::vector<uint32_t> RankPieces(const files::Vocabulary& vocabulary,
+                                   const std::vector<bool>& merged, uint32_t& n_ranks) const;
 
   int n_pieces_ = 0;
   std::vector<uint32_t> pages_;  // of 256 code points; 0: empty, else 1 + index of the page
   std::vector<int32_t> page_cells_;
-  std::vector<Entry> merges_;
-  size_t mask_ = 0;
-  int shift_ = 0;
-  std::vector<uint32_t> ranks_;
-  uint32_t n_ranks_ = 0;
+  PairTable pairs_;
   std::vector<uint32_t> n_characters_;
   std::bitset<128 * 128> ascii_pairs_;
   std::vector<bool> goes_on_after_, goes_on_before_;

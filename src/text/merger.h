@@ -13,14 +13,17 @@ namespace moescope::text {
 // Scratch of one encoding at a time; not thread-safe.
 class Merger {
  public:
-  explicit Merger(const MergeTable& table) : table_(table) {}
+  explicit Merger(const MergeTable& table)
+      : pairs_(table.pairs()), unused_(table.splits_depend_on_order() ? &table : nullptr) {}
+  explicit Merger(const PairTable& pairs) : pairs_(pairs) {}
 
-  // Replaces characters by the symbols SentencePiece ends with: the pair of the best rank first,
-  // the leftmost among equals. A negative entry merges with nothing.
-  // Requires: fewer than 2^32 characters, each a single-character symbol or negative.
-  void Merge(std::vector<int32_t>& symbols);
+  // Replaces characters by the symbols that merging ends with: the pair of the best rank first,
+  // the leftmost among equals. A negative entry merges with nothing. `lengths`, if given, gets how
+  // many of the entries before each symbol covers.
+  // Requires: fewer than 2^32 entries; no symbol merges from more than 2^30.
+  void Merge(std::vector<int32_t>& symbols, std::vector<uint32_t>* lengths = nullptr);
 
-  // How the unused piece `symbol` is taken apart after the last Merge.
+  // How the unused piece `symbol` is taken apart after the last Merge, where that depends on it.
   MergeTable::Split SplitOf(int32_t symbol) const;
 
   // Pairs looked at since construction: the unit of work, for tests of linearity.
@@ -42,16 +45,17 @@ class Merger {
     uint32_t next;
   };
 
-  void MergeShort(std::vector<int32_t>& symbols);
-  void MergeLong(std::vector<int32_t>& symbols);
+  void MergeShort(std::vector<int32_t>& symbols, std::vector<uint32_t>* lengths);
+  void MergeLong(std::vector<int32_t>& symbols, std::vector<uint32_t>* lengths);
   void Propose(uint32_t position, int32_t left, int32_t right);
   bool TakeBest(uint32_t& rank, uint32_t& position);
   void SortBucket(Bucket& bucket);
-  int32_t Candidate(int32_t left, int32_t right);
+  PairTable::Found Candidate(int32_t left, int32_t right);
+  uint32_t Length(size_t position) const;
   uint32_t StartBefore(uint32_t position) const;
-  void Place(uint32_t position, int32_t symbol);
 
-  const MergeTable& table_;
+  const PairTable& pairs_;
+  const MergeTable* unused_ = nullptr;  // if how unused pieces come apart must be noted
   uint64_t n_steps_ = 0;
   std::unordered_map<int32_t, MergeTable::Split> last_splits_;
   // Of MergeLong: symbols in place (see there), and the queue.

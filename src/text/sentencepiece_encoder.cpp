@@ -63,6 +63,7 @@ class Encoder {
   void EncodeWord(std::string_view word);
   void MergeWord(std::string_view word);
   void Remember(std::string_view word, size_t first_token, WordCache::Entry& entry) const;
+  MergeTable::Split SplitOf(int32_t symbol) const;
   void EmitSymbol(int32_t symbol);
   void EmitBytes(size_t n_bytes);
   size_t CharactersEnd(uint32_t n_characters) const;
@@ -271,6 +272,11 @@ void Encoder::EncodeAtOnce() {
   }
 }
 
+MergeTable::Split Encoder::SplitOf(int32_t symbol) const {
+  return merges_.splits_depend_on_order() ? scratch_.merger.SplitOf(symbol)
+                                          : merges_.SplitOf(symbol);
+}
+
 size_t Encoder::CharactersEnd(uint32_t n_characters) const {
   size_t end = at_;
   for (uint32_t i = 0; i < n_characters; ++i) {
@@ -288,7 +294,7 @@ void Encoder::EmitSymbol(int32_t symbol) {
     symbol = stack.back();
     stack.pop_back();
     const bool unused = merges_.IsUnused(symbol);
-    const MergeTable::Split split = unused ? scratch_.merger.SplitOf(symbol) : MergeTable::Split{};
+    const MergeTable::Split split = unused ? SplitOf(symbol) : MergeTable::Split{};
     if (split.left != kNone) {
       stack.push_back(split.right);
       stack.push_back(split.left);

@@ -166,13 +166,15 @@ std::vector<int32_t> MergeNaively(const MergeTable& table, std::vector<int32_t> 
   while (true) {
     size_t best = 0;
     int32_t merged = MergeTable::kNone;
+    uint32_t rank = 0;
     for (size_t i = 0; i + 1 < symbols.size(); ++i) {
       if (symbols[i] < 0 || symbols[i + 1] < 0) continue;
-      const int32_t candidate = table.Merged(symbols[i], symbols[i + 1]);
-      if (candidate == MergeTable::kNone) continue;
-      if (merged != MergeTable::kNone && table.rank(candidate) >= table.rank(merged)) continue;
+      const PairTable::Found candidate = table.pairs().Find(symbols[i], symbols[i + 1]);
+      if (candidate.merged == MergeTable::kNone) continue;
+      if (merged != MergeTable::kNone && candidate.rank >= rank) continue;
       best = i;
-      merged = candidate;
+      merged = candidate.merged;
+      rank = candidate.rank;
     }
     if (merged == MergeTable::kNone) return symbols;
     symbols[best] = merged;
