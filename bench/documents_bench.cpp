@@ -32,7 +32,7 @@ int Run(int argc, char** argv) {
     fmt::print(stderr, "usage: documents_bench TOKENIZER.model NAME=PATH...\n");
     return 64;
   }
-  const auto tokenizer = text::MakeSentencePieceTokenizer(std::make_shared<files::Vocabulary>(
+  const auto tokenizer = text::MakeTokenizer(std::make_shared<files::Vocabulary>(
       files::ParseSentencePieceModel(ReadWholeFile(argv[1], 1 << 28), argv[1])));
   std::vector<text::DataSpec> specs;
   for (int i = 2; i < argc; ++i) specs.push_back(text::ParseDataSpec(argv[i]));

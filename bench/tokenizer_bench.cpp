@@ -93,7 +93,7 @@ int Run(int argc, char** argv) {
     fmt::print(stderr, "usage: tokenizer_bench TOKENIZER.model [DOCUMENTS...]\n");
     return 64;
   }
-  const auto tokenizer = text::MakeSentencePieceTokenizer(std::make_shared<files::Vocabulary>(
+  const auto tokenizer = text::MakeTokenizer(std::make_shared<files::Vocabulary>(
       files::ParseSentencePieceModel(ReadWholeFile(argv[1], 1 << 28), argv[1])));
   bool good = true;
   for (int i = 2; i < argc; ++i) good = MeasureDocuments(*tokenizer, argv[i]) && good;

@@ -46,7 +46,7 @@ std::unique_ptr<Tokenizer> Choose(uint8_t choice) {
   }
   vocabulary->add_space_prefix = (choice & 1) != 0;
   vocabulary->remove_extra_whitespaces = (choice & 4) != 0;
-  return moescope::text::MakeSentencePieceTokenizer(std::move(vocabulary));
+  return moescope::text::MakeTokenizer(std::move(vocabulary));
 }
 
 void Require(bool condition) {

@@ -18,7 +18,7 @@ declare -A DUCKDB_LIBRARY_SHA512=(
 
 build_packages=(
   g++ cmake ninja-build ccache git python3 python3-venv ca-certificates xz-utils
-  libarchive-dev libcli11-dev libfmt-dev libicu-dev libspdlog-dev libxxhash-dev nlohmann-json3-dev
+  libarchive-dev libcli11-dev libfmt-dev libicu-dev libpcre2-dev libspdlog-dev libxxhash-dev nlohmann-json3-dev
   libgtest-dev libsimde-dev zlib1g-dev)
 test_packages=(chromium)
 ci_packages=(clang-16 libclang-rt-16-dev llvm-16 clang-format-16 clang-tidy-16)

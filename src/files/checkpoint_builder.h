@@ -26,6 +26,7 @@ class CheckpointBuilder {
   CheckpointBuilder(std::string path, std::string format, const ModelConfig& config,
                     const NameScheme& names);
 
+  const ModelConfig& config() const { return checkpoint_.config_; }
   // Returns the file's index. header_bytes: where the tensors begin, for the identity.
   int AddFile(std::shared_ptr<const RandomAccessFile> file, uint64_t header_bytes);
   // Throws Error(kBadInput) for a wrong shape, a layer or expert that the configuration does not

@@ -129,10 +129,9 @@ Checkpoint OpenGgufCheckpoint(const Folder& folder, const std::string& name) {
   const GgufFile& gguf = parts[0].gguf;
   GgufKeys keys(gguf);
   ModelConfig config = ReadConfig(parts, keys);
-  std::shared_ptr<const Vocabulary> vocabulary;
-  std::string tokenizer = keys.TextOr("tokenizer.ggml.model", "none");
-  if (tokenizer == "llama") {
-    vocabulary = std::make_shared<const Vocabulary>(ReadGgufVocabulary(keys, gguf));
+  std::string note;
+  std::shared_ptr<const Vocabulary> vocabulary = ReadGgufVocabulary(keys, gguf, note);
+  if (vocabulary != nullptr) {
     config.bos_id = vocabulary->bos_id;
     config.eos_id = vocabulary->eos_id;
   } else {
@@ -146,10 +145,7 @@ Checkpoint OpenGgufCheckpoint(const Folder& folder, const std::string& name) {
   CheckModelConfig(config, gguf.path());
   CheckpointBuilder builder(gguf.path(), "gguf", config,
                             config.dense() ? kGgufDenseNames : kGgufNames);
-  if (vocabulary == nullptr) {
-    builder.SetTokenizerNote(fmt::format("{} has a tokenizer of kind '{}'; read is 'llama'",
-                                         gguf.path(), tokenizer.substr(0, 40)));
-  }
+  if (vocabulary == nullptr) builder.SetTokenizerNote(note);
   builder.SetVocabulary(std::move(vocabulary));
   for (Part& part : parts) {
     int index = builder.AddFile(part.file, part.gguf.header_bytes());

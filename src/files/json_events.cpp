@@ -13,13 +13,11 @@
 namespace moescope::files {
 namespace {
 
-constexpr uint64_t kMaxJsonKeys = uint64_t{1} << 20;
-
 // nlohmann's SAX interface on one side, ours and the limits on the other.
 class BoundedSax : public nlohmann::json_sax<nlohmann::json> {
  public:
-  BoundedSax(const std::string& path, uint64_t base_offset, JsonHandler& handler)
-      : path_(path), base_offset_(base_offset), handler_(handler) {}
+  BoundedSax(const std::string& path, uint64_t base_offset, uint64_t max_keys, JsonHandler& handler)
+      : path_(path), base_offset_(base_offset), max_keys_(max_keys), handler_(handler) {}
 
   bool null() override {
     return Value([&] { handler_.Other("null"); });
@@ -47,7 +45,7 @@ class BoundedSax : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool key(string_t& name) override {
-    if (++n_keys_ > kMaxJsonKeys) Refuse(fmt::format("at most {} keys", kMaxJsonKeys), "more");
+    if (++n_keys_ > max_keys_) Refuse(fmt::format("at most {} keys", max_keys_), "more");
     if (!keys_.back().insert(name).second) {
       Refuse("keys that differ", fmt::format("'{}' twice in one object", name));
     }
@@ -99,6 +97,7 @@ class BoundedSax : public nlohmann::json_sax<nlohmann::json> {
 
   const std::string& path_;
   uint64_t base_offset_;
+  uint64_t max_keys_;
   JsonHandler& handler_;
   std::vector<std::unordered_set<std::string>> keys_;  // of the containers that are open
   uint64_t n_keys_ = 0;
@@ -141,9 +140,9 @@ void CheckTokenLengths(std::string_view text, const std::string& path, uint64_t 
 }  // namespace
 
 void ReadJson(std::string_view text, const std::string& path, JsonHandler& handler,
-              uint64_t base_offset, size_t max_string_bytes) {
+              uint64_t base_offset, size_t max_string_bytes, uint64_t max_keys) {
   CheckTokenLengths(text, path, base_offset, max_string_bytes);
-  BoundedSax sax(path, base_offset, handler);
+  BoundedSax sax(path, base_offset, max_keys, handler);
   nlohmann::json::sax_parse(text.begin(), text.end(), &sax);
 }
 

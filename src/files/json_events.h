@@ -26,10 +26,11 @@ class JsonHandler {
 // base_offset: where the text begins in its file, for messages. max_string_bytes: of one string as
 // written; reading it takes three copies of it, so headers are held to little, documents are not.
 // Throws Error(kCorrupt) with path and offset for what is not one JSON document, or has a duplicate
-// key in an object, containers nested deeper than 64, more than 2^20 keys, a longer string or
+// key in an object, containers nested deeper than 64, more than `max_keys` keys, a longer string or
 // another token beyond 64 KiB. Linear, no recursion.
 void ReadJson(std::string_view text, const std::string& path, JsonHandler& handler,
-              uint64_t base_offset = 0, size_t max_string_bytes = size_t{1} << 20);
+              uint64_t base_offset = 0, size_t max_string_bytes = size_t{1} << 20,
+              uint64_t max_keys = uint64_t{1} << 20);
 
 // ReadJson without a receiver: afterwards the text is safe to parse into a tree.
 void CheckJson(std::string_view text, const std::string& path);

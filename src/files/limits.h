@@ -26,8 +26,12 @@ inline constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 inline constexpr uint64_t kMaxIndexBytes = 100'000'000;
 inline constexpr uint64_t kMaxTokenizerModelBytes = uint64_t{128} << 20;
-inline constexpr uint64_t kMaxTokenizerConfigBytes = uint64_t{8} << 20;  // lists added tokens
+inline constexpr uint64_t kMaxTokenizerConfigBytes = uint64_t{16} << 20;  // lists added tokens
 inline constexpr uint64_t kMaxChatTemplateBytes = uint64_t{1} << 20;
+inline constexpr uint64_t kMaxTokenizerJsonBytes = uint64_t{128} << 20;
+inline constexpr size_t kMaxMerges = size_t{1} << 23;  // of one vocabulary
+inline constexpr size_t kMaxTokenizerSteps = 32;  // of one kind: normaliser, pre-tokeniser, decoder
+inline constexpr size_t kMaxStepTextBytes = 64 << 10;  // an expression, a prefix, a replacement
 inline constexpr int kMaxJsonDepth = 64;
 
 }  // namespace moescope::files

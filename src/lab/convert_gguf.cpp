@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "files/family.h"
 #include "files/gguf_metadata.h"
+#include "files/gguf_vocabulary.h"
 #include "lab/convert.h"
 #include "lab/tensor_copier.h"
 #include "lab/writable_type.h"
@@ -41,14 +42,16 @@ DType TypeOf(const OutputTensor& tensor, DType wanted, std::vector<std::string>&
 }
 
 // The tokenizer as far as it can be written; returns why not, or nothing.
-// Vocabularies of another kind than SentencePiece's belong here, beside AddGgufVocabulary.
 std::string AddTokenizer(const Checkpoint& checkpoint, const ModelConfig& config,
                          files::GgufWriter& writer) {
   std::string note;
-  if (checkpoint.vocabulary() != nullptr) {
-    AddGgufVocabulary(*checkpoint.vocabulary(), config, writer);
-  } else {
+  const files::Vocabulary* vocabulary = checkpoint.vocabulary().get();
+  if (vocabulary == nullptr) {
     note = checkpoint.tokenizer_note();
+  } else if (vocabulary->kind == files::TokenizerKind::kBpe) {
+    note = files::AddGgufBpeVocabulary(*vocabulary, config.vocab_size, writer);
+  } else {
+    AddGgufVocabulary(*vocabulary, config, writer);
   }
   AddGgufTokenIds(config, writer);
   return note;

@@ -13,7 +13,7 @@ TextModel OpenTextModel(const std::string& path, engine::Model::Residency reside
   if (!checkpoint.vocabulary()) {
     throw Error(ErrorKind::kBadInput, fmt::format("no tokenizer: {}", checkpoint.tokenizer_note()));
   }
-  opened.tokenizer = text::MakeSentencePieceTokenizer(checkpoint.vocabulary());
+  opened.tokenizer = text::MakeTokenizer(checkpoint.vocabulary());
   const int vocab_size = checkpoint.config().vocab_size;
   if (opened.tokenizer->vocab_size() > vocab_size) {
     throw Error(ErrorKind::kBadInput,

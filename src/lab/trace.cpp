@@ -80,7 +80,8 @@ store::RunDescription Describe(const TraceOptions& options, const engine::Model&
   run.n_experts = config.n_experts;
   run.experts_per_token = config.experts_per_token;
   run.score_function = ScoreName(config);
-  run.tokenizer_identity = tokenizer.Identity();
+  // Options other than the format's own make it another tokenizer.
+  run.tokenizer_identity = tokenizer.Identity(options.policy.encode);
   run.vocab_size = tokenizer.vocab_size();
   run.bos = BosName(options.policy.bos);
   run.chunk = chunk;

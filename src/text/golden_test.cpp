@@ -1,5 +1,5 @@
-// The tokenizer against SentencePiece's own ids and the sequences of a corpus against counts made
-// elsewhere, both from the fixtures.
+// The tokenizers against ids of SentencePiece and of the tokenizers library, and the sequences of a
+// corpus against counts made elsewhere, both from the fixtures.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/platform/file.h"
+#include "files/tokenizer_json.h"
 #include "files/vocabulary.h"
 #include "text/sequences.h"
 #include "text/tokenizer.h"
@@ -23,43 +24,63 @@ std::string Fixtures() {
 }
 
 std::unique_ptr<Tokenizer> OpenTokenizer(const std::string& path) {
-  return MakeSentencePieceTokenizer(std::make_shared<files::Vocabulary>(
-      files::ParseSentencePieceModel(ReadWholeFile(path, 1 << 26), path)));
+  const std::string bytes = ReadWholeFile(path, 1 << 26);
+  return MakeTokenizer(std::make_shared<files::Vocabulary>(
+      path.ends_with(".json") ? files::ParseTokenizerJson(bytes, path)
+                              : files::ParseSentencePieceModel(bytes, path)));
 }
 
 struct GoldenSet {
-  const char* folder;
+  const char* file;  // the vocabulary, in its folder
+  const char* cases;
+  const char* ids;  // where a case has ids of its own for this file
   size_t n_cases;
+  Specials specials = Specials::kByFormat;
 };
 
 // The test's name would hold an address, another one each time.
 void PrintTo(const GoldenSet& set, std::ostream* out) {
-  *out << set.folder;
+  *out << set.file;
 }
 
-class SentencePieceGolden : public testing::TestWithParam<GoldenSet> {
+class TokenizerGolden : public testing::TestWithParam<GoldenSet> {
  protected:
   void SetUp() override {
     if (Fixtures().empty()) GTEST_SKIP() << "skipped: no fixtures";
-    folder_ = Fixtures() + "/models/tokenizers/" + GetParam().folder;
-    tokenizer_ = OpenTokenizer(folder_ + "/tokenizer.model");
+    path_ = Fixtures() + "/models/tokenizers/" + GetParam().file;
+    tokenizer_ = OpenTokenizer(path_);
+  }
+  // Decoding leaves special tokens out; here they are wanted.
+  std::string DecodeAll(const std::vector<int32_t>& ids) const {
+    std::string text;
+    bool at_start = true;
+    for (const int32_t id : ids) {
+      text += tokenizer_->IsControl(id) ? tokenizer_->TokenText(id)
+                                        : tokenizer_->NextBytes(id, at_start);
+    }
+    return text;
   }
 
-  std::string folder_;
+  std::string path_;
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 
-TEST_P(SentencePieceGolden, IdsDecodedTextAndByteRangesAreThoseOfSentencePiece) {
-  std::ifstream cases(folder_ + "/tokenizer-cases.jsonl");
+TEST_P(TokenizerGolden, IdsDecodedTextAndByteRangesAreThoseOfTheReference) {
+  std::ifstream cases(path_.substr(0, path_.rfind('/') + 1) + GetParam().cases);
   ASSERT_TRUE(cases.is_open());
   size_t n_cases = 0;
   Encoding encoding;
   for (std::string line; std::getline(cases, line); ++n_cases) {
     const auto expected = nlohmann::json::parse(line);
     const std::string text = expected["text"];
-    tokenizer_->Encode(text, encoding);
-    ASSERT_EQ(encoding.ids, expected["ids"].get<std::vector<int32_t>>()) << line;
-    ASSERT_EQ(tokenizer_->Decode(encoding.ids), expected.value("decoded", text)) << line;
+    const bool own = expected.contains(GetParam().ids);
+    tokenizer_->Encode(text, {GetParam().specials, SpacePrefix::kByFormat}, encoding);
+    ASSERT_EQ(encoding.ids, expected[own ? GetParam().ids : "ids"].get<std::vector<int32_t>>())
+        << line;
+    // Decoded texts are given for the ids that all have in common.
+    if (!own) {
+      ASSERT_EQ(DecodeAll(encoding.ids), expected.value("decoded", text)) << line;
+    }
     uint32_t at = 0;
     for (size_t i = 0; i < encoding.ids.size(); ++i) {
       ASSERT_EQ(encoding.byte_start[i], at) << line;
@@ -71,8 +92,23 @@ TEST_P(SentencePieceGolden, IdsDecodedTextAndByteRangesAreThoseOfSentencePiece) 
   EXPECT_EQ(n_cases, GetParam().n_cases);
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, SentencePieceGolden,
-                         testing::Values(GoldenSet{"sp-4096", 3001}, GoldenSet{"sp-512", 647}));
+constexpr const char* kSpCases = "tokenizer-cases.jsonl";
+constexpr const char* kByteCases = "bytelevel-cases.jsonl";
+
+INSTANTIATE_TEST_SUITE_P(
+    Fixtures, TokenizerGolden,
+    testing::Values(
+        GoldenSet{"sp-4096/tokenizer.model", kSpCases, "ids", 3001},
+        GoldenSet{"sp-4096/tokenizer.json", kSpCases, "ids_hf", 3001},
+        GoldenSet{"sp-4096/tokenizer-metaspace.json", kSpCases, "ids_hf_metaspace", 3001},
+        GoldenSet{"sp-512/tokenizer.model", kSpCases, "ids", 647},
+        GoldenSet{"sp-512/tokenizer.json", kSpCases, "ids_hf", 647},
+        GoldenSet{"sp-512/tokenizer-metaspace.json", kSpCases, "ids_hf_metaspace", 647},
+        GoldenSet{"bytelevel-gpt2/tokenizer.json", kByteCases, "ids", 1002},
+        GoldenSet{"bytelevel-llama3/tokenizer.json", kByteCases, "ids", 1002},
+        // One format read as the other has it.
+        GoldenSet{"sp-4096/tokenizer.model", kSpCases, "ids_hf", 3001, Specials::kRecognised},
+        GoldenSet{"sp-4096/tokenizer.json", kSpCases, "ids", 3001, Specials::kAsText}));
 
 TEST(SequencesGolden, OfTheCorpusHaveTheCountsOfTheDemoModelsGolden) {
   if (Fixtures().empty()) GTEST_SKIP() << "skipped: no fixtures";

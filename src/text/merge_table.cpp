@@ -33,7 +33,7 @@ uint32_t AsciiClass(uint32_t code_point) {
 }  // namespace
 
 MergeTable::MergeTable(const files::Vocabulary& vocabulary)
-    : n_pieces_(static_cast<int>(vocabulary.pieces.size())), pages_(0x110000 / 256, 0) {
+    : n_pieces_(static_cast<int>(vocabulary.pieces.size())) {
   PieceIndex index(vocabulary.pieces.size());
   n_characters_.assign(n_pieces_, 0);
   std::vector<bool> usable(n_pieces_, false);
@@ -96,19 +96,10 @@ void MergeTable::AddCharacters(const PieceIndex::Parts& piece, PieceIndex& index
     const auto fresh = static_cast<int32_t>(n_characters_.size());
     const int32_t symbol = index.Add(piece, at, at + step.n_bytes, fresh);
     if (symbol == fresh) n_characters_.push_back(1);
-    SetCharacter(step.code_point, symbol);
+    characters_.Set(step.code_point, symbol);
     at += step.n_bytes;
   }
   n_characters_[index.Find(piece, 0, text.size())] = n;
-}
-
-void MergeTable::SetCharacter(uint32_t code_point, int32_t symbol) {
-  uint32_t& page = pages_[code_point >> 8];
-  if (page == 0) {
-    page_cells_.resize(page_cells_.size() + 256, kNone);
-    page = static_cast<uint32_t>(page_cells_.size() / 256);
-  }
-  page_cells_[(page - 1) * 256 + (code_point & 255)] = symbol;
 }
 
 void MergeTable::NoteNeighbours(std::string_view piece) {

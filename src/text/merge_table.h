@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "files/vocabulary.h"
+#include "text/character_map.h"
 #include "text/pair_table.h"
 #include "text/piece_index.h"
 
@@ -34,10 +35,7 @@ class MergeTable {
 
   int n_pieces() const { return n_pieces_; }
   // Symbol of a character of normalised text, kNone if no piece holds it.
-  int32_t CharacterSymbol(uint32_t code_point) const {
-    const uint32_t page = pages_[code_point >> 8];
-    return page == 0 ? kNone : page_cells_[(page - 1) * 256 + (code_point & 255)];
-  }
+  int32_t CharacterSymbol(uint32_t code_point) const { return characters_.Find(code_point); }
   // `left` and `right` merge where their joined text is a piece; equal scores share a rank.
   const PairTable& pairs() const { return pairs_; }
   uint32_t n_characters(int32_t symbol) const { return n_characters_[symbol]; }
@@ -64,7 +62,6 @@ class MergeTable {
 
  private:
   void AddCharacters(const PieceIndex::Parts& piece, PieceIndex& index);
-  void SetCharacter(uint32_t code_point, int32_t symbol);
   void AddMerges(const PieceIndex::Parts& piece, int32_t symbol, const PieceIndex& index,
                  std::vector<PairTable::Merge>& merges) const;
   void NoteNeighbours(std::string_view piece);
@@ -73,8 +70,7 @@ class MergeTable {
                                    const std::vector<bool>& merged, uint32_t& n_ranks) const;
 
   int n_pieces_ = 0;
-  std::vector<uint32_t> pages_;  // of 256 code points; 0: empty, else 1 + index of the page
-  std::vector<int32_t> page_cells_;
+  CharacterMap characters_;
   PairTable pairs_;
   std::vector<uint32_t> n_characters_;
   std::bitset<128 * 128> ascii_pairs_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "text/encoding_room.h"
 #include "text/utf8.h"
 
 namespace moescope::text {
@@ -21,8 +22,13 @@ constexpr uint32_t kNotAscii = 128;
 // U+2581 alike.
 class Encoder {
  public:
-  Encoder(const SentencePieceTables& tables, EncoderScratch& scratch, Encoding& out)
-      : tables_(tables), merges_(tables.merges), scratch_(scratch), out_(out) {}
+  Encoder(const SentencePieceTables& tables, EncoderScratch& scratch, bool add_space_prefix,
+          Encoding& out)
+      : tables_(tables),
+        merges_(tables.merges),
+        scratch_(scratch),
+        add_space_prefix_(add_space_prefix),
+        out_(out) {}
 
   void Run(std::string_view text, size_t max_tokens) {
     n_source_ = text.size();
@@ -31,14 +37,14 @@ class Encoder {
       RemoveExtraSpaces(text);
       text_ = scratch_.normalised;
       EncodeRest();
-    } else if (tables_.add_space_prefix && !text.empty()) {
+    } else if (add_space_prefix_ && !text.empty()) {
       EncodePrefixed(text);
     } else {
       text_ = text;
       EncodeRest();
     }
     if (out_.ids.size() > max_tokens) {
-      Truncate(max_tokens);
+      Truncate(out_, max_tokens);
     } else if (!out_.byte_end.empty()) {
       out_.byte_end.back() = static_cast<uint32_t>(n_source_);  // spaces removed at the end
     }
@@ -68,12 +74,11 @@ class Encoder {
   void EmitBytes(size_t n_bytes);
   size_t CharactersEnd(uint32_t n_characters) const;
   void Emit(int32_t id, size_t n_bytes);
-  void MakeRoom();
-  void Truncate(size_t n_tokens);
 
   const SentencePieceTables& tables_;
   const MergeTable& merges_;
   EncoderScratch& scratch_;
+  bool add_space_prefix_;
   Encoding& out_;
   std::string_view text_;     // normalised
   size_t prefix_ = 0;         // bytes of dummy prefix
@@ -127,7 +132,7 @@ void Encoder::RemoveExtraSpaces(std::string_view text) {
   size_t at = 0;
   while (at < text.size() && text[at] == ' ' && step(at) == 1) ++at;
   if (at == text.size()) return;
-  if (tables_.add_space_prefix) {
+  if (add_space_prefix_) {
     kept.push_back(' ');
     offsets.push_back(0);
   }
@@ -328,31 +333,10 @@ void Encoder::Emit(int32_t id, size_t n_bytes) {
     out_.byte_end.back() = source_at_;  // SentencePiece makes a run of unknowns one token
     return;
   }
-  if (out_.ids.size() == out_.ids.capacity()) MakeRoom();
+  if (out_.ids.size() == out_.ids.capacity()) MakeRoom(out_, n_source_, source_at_, max_tokens_);
   out_.ids.push_back(id);
   out_.byte_start.push_back(begin);
   out_.byte_end.push_back(source_at_);
-}
-
-// Room for the whole text at the rate of tokens so far: doubling would hold three times what a huge
-// text needs.
-void Encoder::MakeRoom() {
-  const size_t n = out_.ids.size();
-  size_t expected = std::min<size_t>(n_source_ + 16, 4096);
-  if (source_at_ > 0) {
-    expected = static_cast<size_t>(1.03 * static_cast<double>(n) * static_cast<double>(n_source_) /
-                                   static_cast<double>(source_at_));
-  }
-  const size_t room = std::max(std::min(expected, max_tokens_), n + n / 8 + 16);
-  out_.ids.reserve(room);
-  out_.byte_start.reserve(room);
-  out_.byte_end.reserve(room);
-}
-
-void Encoder::Truncate(size_t n_tokens) {
-  out_.ids.resize(n_tokens);
-  out_.byte_start.resize(n_tokens);
-  out_.byte_end.resize(n_tokens);
 }
 
 }  // namespace
@@ -373,6 +357,13 @@ SentencePieceTables::SentencePieceTables(const files::Vocabulary& vocabulary)
     if (piece.type == PieceType::kUserDefined) {
       n_user_defined_bytes += piece.text.size();
       AddUserDefined(piece.text, static_cast<int32_t>(id), n_user_defined_bytes);
+    }
+    if (piece.type == PieceType::kControl || piece.type == PieceType::kUnknown) {
+      // One without a text, or with a page of it, is never spelled in a text.
+      if (piece.text.empty() || piece.text.size() > kMaxSpecialBytes) continue;
+      files::AddedToken special = {.id = static_cast<int32_t>(id), .text = piece.text};
+      special.special = true;
+      specials.Add(special, piece.text);
     }
   }
   for (uint32_t c = 0; c < 128; ++c) {
@@ -395,9 +386,10 @@ void SentencePieceTables::AddUserDefined(const std::string& piece, int32_t id,
 }
 
 void EncodeSentencePieces(const SentencePieceTables& tables, EncoderScratch& scratch,
-                          std::string_view text, size_t max_tokens, Encoding& out) {
+                          std::string_view text, bool add_space_prefix, size_t max_tokens,
+                          Encoding& out) {
   out.clear();
-  Encoder(tables, scratch, out).Run(text, max_tokens);
+  Encoder(tables, scratch, add_space_prefix, out).Run(text, max_tokens);
 }
 
 }  // namespace moescope::text

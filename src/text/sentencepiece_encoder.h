@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "files/vocabulary.h"
+#include "text/added_tokens.h"
 #include "text/merge_table.h"
 #include "text/merger.h"
 #include "text/piece_trie.h"
@@ -21,6 +22,7 @@ namespace moescope::text {
 struct SentencePieceTables {
   // User-defined pieces together; a hundred times what published vocabularies have.
   static constexpr size_t kMaxUserDefinedBytes = 4 << 20;
+  static constexpr size_t kMaxSpecialBytes = 128;
 
   // Throws Error(kUnsupported) for pieces beyond the limits.
   explicit SentencePieceTables(const files::Vocabulary& vocabulary);
@@ -28,6 +30,7 @@ struct SentencePieceTables {
   MergeTable merges;
   PieceTrie user_defined{PieceTrie::Spaces::kAlike};
   PieceTrie literal_user_defined{PieceTrie::Spaces::kLiteral};  // to remove extra spaces
+  AddedTokens specials;  // control pieces and the unknown one, where a text may mean them
   std::array<int32_t, 256> byte_pieces;    // kNone where the vocabulary has none
   std::array<int32_t, 128> ascii_symbols;  // ' ' as U+2581
   int32_t unknown_id;
@@ -51,6 +54,7 @@ struct EncoderScratch {
 
 // Replaces `out` by the first `max_tokens` tokens of `text`. Requires: text.size() < 2^32.
 void EncodeSentencePieces(const SentencePieceTables& tables, EncoderScratch& scratch,
-                          std::string_view text, size_t max_tokens, Encoding& out);
+                          std::string_view text, bool add_space_prefix, size_t max_tokens,
+                          Encoding& out);
 
 }  // namespace moescope::text

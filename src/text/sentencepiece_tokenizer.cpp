@@ -1,10 +1,11 @@
 #include <fmt/format.h>
 
-#include <mutex>
+#include <algorithm>
 
 #include "base/error.h"
+#include "text/scratch_pool.h"
 #include "text/sentencepiece_encoder.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer_kinds.h"
 
 namespace moescope::text {
 namespace {
@@ -57,19 +58,54 @@ class SentencePieceTokenizer : public Tokenizer {
   int vocab_size() const override { return static_cast<int>(vocabulary_->pieces.size()); }
   int bos_id() const override { return vocabulary_->bos_id; }
   int eos_id() const override { return vocabulary_->eos_id; }
-  std::string Identity() const override { return vocabulary_->Identity(); }
+  bool adds_bos() const override { return true; }
+  EncodeOptions FormatOptions() const override {
+    return {Specials::kAsText, tables_.add_space_prefix ? SpacePrefix::kOn : SpacePrefix::kOff};
+  }
 
  private:
-  void EncodeSome(std::string_view text, size_t max_tokens, Encoding& out) const override {
-    if (text.size() >= uint64_t{1} << 32) {
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("cannot tokenise: expected less than 4 GiB in one text, found {} "
-                              "bytes; split it",
-                              text.size()));
+  std::string VocabularyIdentity() const override { return vocabulary_->Identity(); }
+
+  void EncodeSome(std::string_view text, const EncodeOptions& options, size_t max_tokens,
+                  Encoding& out) const override {
+    std::unique_ptr<EncoderScratch> scratch = scratch_.Borrow(tables_);
+    const bool prefix = options.space_prefix == SpacePrefix::kOn;
+    if (options.specials == Specials::kRecognised) {
+      EncodeWithSpecials(text, prefix, max_tokens, *scratch, out);
+    } else {
+      EncodeSentencePieces(tables_, *scratch, text, prefix, max_tokens, out);
     }
-    std::unique_ptr<EncoderScratch> scratch = Borrow();
-    EncodeSentencePieces(tables_, *scratch, text, max_tokens, out);
-    Return(std::move(scratch));
+    const size_t n_bytes = scratch->normalised.capacity();
+    scratch_.Return(std::move(scratch), n_bytes);
+  }
+
+  // Each stretch between special tokens is encoded as a text of its own, as in tokenizer.json.
+  void EncodeWithSpecials(std::string_view text, bool prefix, size_t max_tokens,
+                          EncoderScratch& scratch, Encoding& out) const {
+    out.clear();
+    AddedTokens::Walk walk(tables_.specials, text, /*specials=*/true);
+    Encoding part;
+    for (AddedTokens::Match match; out.ids.size() < max_tokens && walk.Next(match);) {
+      const auto begin = static_cast<uint32_t>(match.begin);
+      const auto end = static_cast<uint32_t>(match.end);
+      if (match.token != nullptr) {
+        AppendToken(out, match.token->id, begin, end);
+        continue;
+      }
+      EncodeSentencePieces(tables_, scratch, text.substr(begin, end - begin), prefix,
+                           max_tokens - out.ids.size(), part);
+      for (size_t i = 0; i < part.ids.size(); ++i) {
+        AppendToken(out, part.ids[i], begin + part.byte_start[i], begin + part.byte_end[i]);
+      }
+    }
+  }
+
+  // What a stretch without tokens leaves over (removed spaces) belongs to the token after it.
+  static void AppendToken(Encoding& out, int32_t id, uint32_t begin, uint32_t end) {
+    begin = std::min(begin, out.byte_end.empty() ? 0 : out.byte_end.back());
+    out.ids.push_back(id);
+    out.byte_start.push_back(begin);
+    out.byte_end.push_back(end);
   }
 
   const files::Vocabulary::Piece& Piece(int32_t id) const {
@@ -91,26 +127,9 @@ class SentencePieceTokenizer : public Tokenizer {
     return text;
   }
 
-  // Scratch is kept between calls, one per thread that encodes at the same time: the word cache is
-  // worth more the longer it lives. What it holds never changes a result.
-  std::unique_ptr<EncoderScratch> Borrow() const {
-    std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<EncoderScratch>(tables_);
-    std::unique_ptr<EncoderScratch> scratch = std::move(idle_.back());
-    idle_.pop_back();
-    return scratch;
-  }
-  void Return(std::unique_ptr<EncoderScratch> scratch) const {
-    // The memory of one huge text is not kept.
-    if (scratch->normalised.capacity() > (size_t{8} << 20)) return;
-    std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(scratch));
-  }
-
   std::shared_ptr<const files::Vocabulary> vocabulary_;
   SentencePieceTables tables_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<EncoderScratch>> idle_;
+  ScratchPool<EncoderScratch> scratch_;
 };
 
 }  // namespace

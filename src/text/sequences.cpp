@@ -97,11 +97,11 @@ void SequenceReader::State::TakeTokens(const Document& document, TokenisedDocume
 void SequenceReader::State::EncodeText(const Document& document, TokenisedDocument& out) {
   out.n_bytes = document.text.size();
   out.hash = XXH3_64bits(document.text.data(), document.text.size());
-  out.has_bos = policy.bos != BosPolicy::kNone && tokenizer.bos_id() >= 0;
+  out.has_bos = policy.bos != BosPolicy::kNone && tokenizer.adds_bos() && tokenizer.bos_id() >= 0;
   const size_t room = policy.max_tokens > 0 ? static_cast<size_t>(policy.max_tokens - n_rows)
                                             : Tokenizer::kAllTokens;
   Encoding encoding;
-  tokenizer.Encode(document.text, encoding, room);
+  tokenizer.Encode(document.text, policy.encode, encoding, room);
   // Moved, not copied: the tokens of a huge text are most of the memory it takes.
   out.ids = std::move(encoding.ids);
   out.byte_start = std::move(encoding.byte_start);

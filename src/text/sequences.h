@@ -21,6 +21,7 @@ struct SequencePolicy {
   BosPolicy bos = BosPolicy::kDocument;
   int chunk = 0;           // rows per sequence at most, BOS included; 0: documents stay whole
   int64_t max_tokens = 0;  // stop after so many rows (0: all); the last document is cut
+  EncodeOptions encode = {};
 };
 
 // A document with its tokens: rows [0, n) of which the first may be BOS.
@@ -39,8 +40,9 @@ struct TokenisedDocument {
 
 // Delivers tokenised documents in order. With `kStream` all texts of a data set are one document:
 // joined exactly as they are, nothing between them, source and unit the data set's name.
-// Documents given as tokens keep their ids and get no BOS; one they begin with is seen as such.
-// Documents without rows (no BOS and no text) are left out. Not thread-safe.
+// BOS goes nowhere if the format's own tokenizer puts none. Documents given as tokens keep their
+// ids and get no BOS; one they begin with is seen as such. Documents without rows (no BOS and no
+// text) are left out. Not thread-safe.
 class SequenceReader {
  public:
   // Ids given as tokens are checked against the vocabulary: Error(kBadInput) naming document and

@@ -20,8 +20,7 @@ files::Vocabulary MakeVocabulary(const std::vector<TestPiece>& pieces, TestFlags
 }
 
 std::unique_ptr<Tokenizer> MakeTokenizer(const std::vector<TestPiece>& pieces, TestFlags flags) {
-  return MakeSentencePieceTokenizer(
-      std::make_shared<files::Vocabulary>(MakeVocabulary(pieces, flags)));
+  return MakeTokenizer(std::make_shared<files::Vocabulary>(MakeVocabulary(pieces, flags)));
 }
 
 }  // namespace moescope::text

@@ -1,4 +1,5 @@
-// Text to token ids and back, with the byte range of the source each token covers.
+// Text to token ids and back, with the byte range of the source each token covers. One interface
+// for all kinds of vocabulary (docs/tokenizers.md).
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,17 @@ struct Encoding {
   void clear() { ids.clear(), byte_start.clear(), byte_end.clear(); }
 };
 
+// Whether a text that spells a special token (<s>, <|im_start|>) means the token.
+enum class Specials : uint8_t { kByFormat, kAsText, kRecognised };
+// Whether a space is put before a text that begins with none.
+enum class SpacePrefix : uint8_t { kByFormat, kOn, kOff };
+
+struct EncodeOptions {
+  Specials specials = Specials::kByFormat;
+  SpacePrefix space_prefix = SpacePrefix::kByFormat;
+  bool operator==(const EncodeOptions&) const = default;
+};
+
 // Immutable and thread-safe; Encode is linear in the text (docs/tokenizers.md).
 class Tokenizer {
  public:
@@ -30,9 +42,12 @@ class Tokenizer {
   // accepted: invalid UTF-8 goes through byte pieces (or the unknown piece where the vocabulary has
   // none). At most `max_tokens` tokens, those the whole text begins with, at the cost of little
   // more than them. Throws Error(kBadInput) for texts of 2^32 bytes or more.
+  // Throws Error(kBadInput) also where a split expression takes more steps than its limit.
   void Encode(std::string_view text, Encoding& out, size_t max_tokens = kAllTokens) const {
-    EncodeSome(text, max_tokens, out);
+    Encode(text, EncodeOptions{}, out, max_tokens);
   }
+  void Encode(std::string_view text, const EncodeOptions& options, Encoding& out,
+              size_t max_tokens = kAllTokens) const;
   // The bytes of one token as it continues a text (a leading U+2581 is a space); none for control
   // tokens.
   virtual std::string TokenBytes(int32_t id) const = 0;
@@ -41,22 +56,32 @@ class Tokenizer {
   virtual std::string NextBytes(int32_t id, bool& at_start) const = 0;
   // The token as the vocabulary spells it ("▁the", "<0x0A>", "<s>"), for display.
   virtual std::string TokenText(int32_t id) const = 0;
-  // True for control tokens (BOS, EOS): they stand for no text.
+  // True for control and special tokens (BOS, EOS, <|im_start|>): they stand for no text.
   virtual bool IsControl(int32_t id) const = 0;
   // The text of ids, without the dummy prefix. Ids out of range throw Error(kBadInput).
   virtual std::string Decode(const std::vector<int32_t>& ids) const = 0;
   virtual int vocab_size() const = 0;
   virtual int bos_id() const = 0;  // -1: none
   virtual int eos_id() const = 0;
-  // 16 hex digits.
-  virtual std::string Identity() const = 0;
+  // Whether the format's own tokenizer puts BOS before a text.
+  virtual bool adds_bos() const = 0;
+  // What kByFormat means here.
+  virtual EncodeOptions FormatOptions() const = 0;
+  // 16 hex digits; others than the vocabulary's own where the options make a difference.
+  std::string Identity(const EncodeOptions& options = {}) const;
 
  private:
-  virtual void EncodeSome(std::string_view text, size_t max_tokens, Encoding& out) const = 0;
+  // options: none is kByFormat.
+  virtual void EncodeSome(std::string_view text, const EncodeOptions& options, size_t max_tokens,
+                          Encoding& out) const = 0;
+  virtual std::string VocabularyIdentity() const = 0;
+  EncodeOptions Resolve(EncodeOptions options) const;
 };
 
-std::unique_ptr<Tokenizer> MakeSentencePieceTokenizer(
-    std::shared_ptr<const files::Vocabulary> vocabulary);
+// The tokenizer of the vocabulary's kind.
+// Throws Error(kUnsupported) for pieces or split expressions beyond the limits of
+// docs/tokenizers.md.
+std::unique_ptr<Tokenizer> MakeTokenizer(std::shared_ptr<const files::Vocabulary> vocabulary);
 
 // Turns tokens into text as they come, holding back bytes until a character is complete. All pushes
 // and the flush together give Decode's text with broken bytes replaced.

@@ -118,8 +118,7 @@ TEST(SentencePieceTokenizer, KeepsBrokenBytesAndTheirPlaces) {
 TEST(SentencePieceTokenizer, RemovesExtraSpacesWhereTheModelSaysSo) {
   Vocabulary vocabulary = MakeVocabulary({{"\u2581"}, {"a"}, {"b"}, {"\u2581a", -1}}, kPrefixed);
   vocabulary.remove_extra_whitespaces = true;
-  const auto tokenizer =
-      MakeSentencePieceTokenizer(std::make_shared<Vocabulary>(std::move(vocabulary)));
+  const auto tokenizer = MakeTokenizer(std::make_shared<Vocabulary>(std::move(vocabulary)));
   const Encoding encoding = Encode(*tokenizer, "  a   b  ");
   EXPECT_EQ(Pieces(*tokenizer, "  a   b  "), (Texts{"\u2581a", "\u2581", "b"}));
   EXPECT_EQ(encoding.byte_end, (std::vector<uint32_t>{3, 4, 9}));
@@ -254,7 +253,7 @@ TEST(SentencePieceTokenizer, GivesTheSameInWordsAsInOneRun) {
                                          {"c\u00e9", -9}};
   const Vocabulary vocabulary = MakeVocabulary(pieces, kPlain);
   const MergeTable table(vocabulary);
-  const auto tokenizer = MakeSentencePieceTokenizer(std::make_shared<Vocabulary>(vocabulary));
+  const auto tokenizer = MakeTokenizer(std::make_shared<Vocabulary>(vocabulary));
   const std::vector<std::string> letters = {" ", " ", "a", "b", "c", "\u00e9", "\u2581"};
   for (int round = 0; round < 2000; ++round) {
     std::string text;

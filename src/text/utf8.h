@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace moescope::text {
@@ -51,6 +52,16 @@ inline size_t FindBrokenUtf8(std::string_view text) {
     position += step.n_bytes;
   }
   return std::string_view::npos;
+}
+
+// Requires: a code point, no surrogate.
+inline void AppendUtf8(uint32_t code_point, std::string& out) {
+  const auto put = [&](uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  const auto trail = [&](uint32_t shift) { put(0x80 | (code_point >> shift & 0x3F)); };
+  if (code_point < 0x80) return put(code_point);
+  if (code_point < 0x800) return put(0xC0 | code_point >> 6), trail(0);
+  if (code_point < 0x10000) return put(0xE0 | code_point >> 12), trail(6), trail(0);
+  put(0xF0 | code_point >> 18), trail(12), trail(6), trail(0);
 }
 
 // How many bytes at the end of `text` may be the beginning of a character still to be completed.

@@ -18,6 +18,11 @@
 namespace moescope::cli {
 namespace {
 
+std::string_view KindName(const files::Vocabulary& vocabulary) {
+  if (vocabulary.kind == files::TokenizerKind::kSentencePiece) return "SentencePiece BPE";
+  return vocabulary.IsByteLevel() ? "byte-level BPE" : "BPE of characters";
+}
+
 using nlohmann::ordered_json;
 
 struct InspectOptions {
@@ -243,11 +248,12 @@ void PrintRest(const Inspection& result) {
                               ? ": quantised, so the routes shown are not quite the model's own"
                               : ""));
   }
-  PrintLine("tokenizer", checkpoint.vocabulary() == nullptr
-                             ? fmt::format("none: {}", checkpoint.tokenizer_note())
-                             : fmt::format("SentencePiece BPE, {} pieces, identity {}",
-                                           FormatCount(checkpoint.vocabulary()->pieces.size()),
-                                           checkpoint.vocabulary()->Identity()));
+  PrintLine("tokenizer",
+            checkpoint.vocabulary() == nullptr
+                ? fmt::format("none: {}", checkpoint.tokenizer_note())
+                : fmt::format("{}, {} pieces, identity {}", KindName(*checkpoint.vocabulary()),
+                              FormatCount(checkpoint.vocabulary()->pieces.size()),
+                              checkpoint.vocabulary()->Identity()));
   PrintLine(
       "key-value cache",
       fmt::format("{} values a token: {} at 16 bits, {} for the whole context",
@@ -379,7 +385,7 @@ void PrintJson(const Inspection& result) {
        HasRouters(checkpoint) ? ordered_json(Name(RouterType(checkpoint))) : ordered_json(nullptr)},
       {"router_quantised", AnyRouterQuantised(checkpoint)},
       {"tokenizer", vocabulary == nullptr ? ordered_json(nullptr)
-                                          : ordered_json{{"kind", "SentencePiece BPE"},
+                                          : ordered_json{{"kind", KindName(*vocabulary)},
                                                          {"pieces", vocabulary->pieces.size()},
                                                          {"identity", vocabulary->Identity()}}},
       {"kv_cache_values_per_token", result.kv_values_per_token},

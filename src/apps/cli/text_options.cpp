@@ -25,6 +25,14 @@ std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app) {
   app.add_option("--bos", options->bos, "where BOS goes")
       ->check(CLI::IsMember({"document", "none", "stream"}))
       ->capture_default_str();
+  app.add_option("--specials", options->specials,
+                 "what <s> or <|im_start|> in a text is: text, or tokens (default: as the "
+                 "tokenizer's own format has it)")
+      ->check(CLI::IsMember({"text", "tokens"}));
+  app.add_option("--add-prefix-space", options->add_prefix_space,
+                 "a space before a text that begins with none; auto: as the tokenizer says")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
   app.add_option("--chunk", options->chunk, "longest sequence in tokens (default: the context)")
       ->check(CLI::Range(2, 1 << 24));
   app.add_option("--max-tokens", options->max_tokens, "stop after so many tokens")
@@ -72,6 +80,12 @@ text::SequencePolicy TextOptions::Policy() const {
   policy.bos = bos == "none"     ? text::BosPolicy::kNone
                : bos == "stream" ? text::BosPolicy::kStream
                                  : text::BosPolicy::kDocument;
+  policy.encode.specials = specials == "text"     ? text::Specials::kAsText
+                           : specials == "tokens" ? text::Specials::kRecognised
+                                                  : text::Specials::kByFormat;
+  policy.encode.space_prefix = add_prefix_space == "on"    ? text::SpacePrefix::kOn
+                               : add_prefix_space == "off" ? text::SpacePrefix::kOff
+                                                           : text::SpacePrefix::kByFormat;
   policy.chunk = chunk;
   policy.max_tokens = max_tokens;
   return policy;

@@ -22,6 +22,8 @@ struct TextOptions {
   std::string text_template;
   bool raw = false;
   std::string bos = "document";
+  std::string specials;  // "": as the format does
+  std::string add_prefix_space = "auto";
   int chunk = 0;
   int64_t max_tokens = 0;
   std::string precision = "exact";
@@ -33,8 +35,8 @@ struct TextOptions {
   uint64_t MemoryBytes() const;  // 0: not given
 };
 
-// Adds -m, --data, --unit-by, --template, --raw, --bos, --chunk, --max-tokens, --precision,
-// --memory, -t.
+// Adds -m, --data, --unit-by, --template, --raw, --bos, --specials, --add-prefix-space, --chunk,
+// --max-tokens, --precision, --memory, -t.
 std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app);
 
 }  // namespace moescope::cli
