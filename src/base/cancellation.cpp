@@ -29,6 +29,10 @@ bool CancellationRequested() {
   return g_cancelled.load(std::memory_order_relaxed);
 }
 
+void ClearCancellation() {
+  g_cancelled.store(false, std::memory_order_relaxed);
+}
+
 void ThrowIfCancelled() {
   if (CancellationRequested()) throw Error(ErrorKind::kCancelled, "cancelled");
 }

@@ -6,6 +6,8 @@ namespace moescope {
 // Turns SIGINT and SIGTERM into the flag below; a second signal ends the process at once.
 void InstallCancellationSignals();
 bool CancellationRequested();
+// Takes the flag back, for programs that go on after an interrupted step.
+void ClearCancellation();
 // Throws Error(kCancelled) when the flag is set.
 void ThrowIfCancelled();
 

@@ -76,7 +76,7 @@ TEST(ChatTemplateSource, RefusesWhatItCannotMean) {
 TEST(ChatTemplateSource, RefusesFilesBeyondTheirLimits) {
   const std::string large((1 << 20) + 1, ' ');
   EXPECT_THROW(Find({{"chat_template.jinja", large}}), Error);
-  EXPECT_TRUE(ErrorOf(std::string((8 << 20) + 1, ' ')).starts_with("bad input"));
+  EXPECT_TRUE(ErrorOf(std::string((16 << 20) + 1, ' ')).starts_with("bad input"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -73,6 +74,9 @@ class Checkpoint {
   const std::shared_ptr<const Vocabulary>& vocabulary() const { return vocabulary_; }
   const std::string& tokenizer_note() const { return tokenizer_note_; }
 
+  // The source of the chat template, as the checkpoint has it; nothing when there is none.
+  const std::optional<std::string>& chat_template() const { return chat_template_; }
+
   // 16 hex digits of XXH3 over headers, sizes and sampled blocks of every file: instant, and equal
   // wherever the files lie.
   std::string Identity() const;
@@ -91,6 +95,7 @@ class Checkpoint {
   std::map<TensorId, TensorLocation> tensors_;
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::string tokenizer_note_;
+  std::optional<std::string> chat_template_;
 };
 
 }  // namespace moescope::files

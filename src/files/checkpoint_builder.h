@@ -35,6 +35,9 @@ class CheckpointBuilder {
   void SetVocabulary(std::shared_ptr<const Vocabulary> vocabulary) {
     checkpoint_.vocabulary_ = std::move(vocabulary);
   }
+  void SetChatTemplate(std::optional<std::string> source) {
+    checkpoint_.chat_template_ = std::move(source);
+  }
   // Why there is no vocabulary.
   void SetTokenizerNote(std::string note) { checkpoint_.tokenizer_note_ = std::move(note); }
 

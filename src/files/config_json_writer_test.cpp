@@ -50,6 +50,7 @@ TEST(ConfigJsonWriter, EveryFamilyReadsBackEqual) {
     ExpectReadBackEqual(config);
     config.bos_id = 0;
     config.eos_id = 4;
+    config.AddEndId(4);
     config.tied_embeddings = !config.tied_embeddings;
     if (family.keys.sliding_window != nullptr) config.sliding_window = 7;
     if (family.keys.normalise_routing_weights != nullptr) {

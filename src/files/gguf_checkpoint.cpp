@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "files/chat_template_source.h"
 #include "files/checkpoint_builder.h"
 #include "files/family.h"
 #include "files/gguf.h"
@@ -147,6 +148,9 @@ Checkpoint OpenGgufCheckpoint(const Folder& folder, const std::string& name) {
                             config.dense() ? kGgufDenseNames : kGgufNames);
   if (vocabulary == nullptr) builder.SetTokenizerNote(note);
   builder.SetVocabulary(std::move(vocabulary));
+  if (keys.Has(kGgufChatTemplateKey)) {
+    builder.SetChatTemplate(keys.TextOr(kGgufChatTemplateKey, ""));
+  }
   for (Part& part : parts) {
     int index = builder.AddFile(part.file, part.gguf.header_bytes());
     AddTensors(part.gguf, index, builder);

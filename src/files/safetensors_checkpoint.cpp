@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "files/chat_template_source.h"
 #include "files/checkpoint_builder.h"
 #include "files/family.h"
 #include "files/folder_vocabulary.h"
@@ -236,6 +237,7 @@ Checkpoint OpenSafetensorsCheckpoint(const Folder& folder, const std::string& na
     RefuseOtherWeights(folder, layout);
   }
   AddFolderVocabulary(folder, builder);
+  builder.SetChatTemplate(FindChatTemplate(folder));
   return builder.Finish();
 }
 

@@ -33,11 +33,11 @@ FolderTokenizer CopiesFrom(const files::Folder& folder) {
 }
 
 FolderTokenizer FromVocabulary(const files::Checkpoint& checkpoint) {
-  // Vocabularies of another kind than SentencePiece's belong here, beside tokenizer.model.
   if (checkpoint.vocabulary() == nullptr) return {{}, checkpoint.tokenizer_note()};
   if (checkpoint.vocabulary()->kind == files::TokenizerKind::kBpe) {
-    return {{}, "a byte-level vocabulary is not written as tokenizer.json; take that file from the "
-                "model's own folder"};
+    return {{},
+            "a byte-level vocabulary is not written as tokenizer.json; take that file from the "
+            "model's own folder"};
   }
   return {{{"tokenizer.model", WriteSentencePieceModel(*checkpoint.vocabulary())}}, ""};
 }

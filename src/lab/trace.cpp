@@ -14,6 +14,7 @@
 #include "base/platform/memory.h"
 #include "base/progress.h"
 #include "engine/model/sweep.h"
+#include "lab/chat.h"
 #include "lab/decision_collector.h"
 #include "lab/text_model.h"
 #include "lab/trace_memory.h"
@@ -127,14 +128,12 @@ class Tracer {
       : options_(options),
         pool_(options.n_threads),
         kernels_(engine::SelectKernels()),
-        // Data and model are both opened before the output is touched, so that a wrong path costs
-        // nothing.
-        documents_(text::OpenDocuments(options.data, open_parquet)),
         opened_(OpenTextModel(options.model, options.read_weights
                                                  ? engine::Model::Residency::kRead
                                                  : engine::Model::Residency::kMapped)),
         model_(opened_.model.get()),
-        tokenizer_(opened_.tokenizer.get()) {
+        tokenizer_(opened_.tokenizer.get()),
+        documents_(OpenData(open_parquet)) {
     const files::ModelConfig& config = model_->config();
     summary_.is_dense = config.dense();
     chunk_ = options.policy.chunk > 0 ? options.policy.chunk : config.context;
@@ -196,6 +195,13 @@ class Tracer {
     summary_.weight_bytes = model_->weights().bytes_acquired();
     summary_.kernel_level = Name(kernels_.level);
     return summary_;
+  }
+
+  // Before the output is touched, so that a wrong path costs nothing.
+  std::unique_ptr<text::DocumentSource> OpenData(const text::ParquetOpener& open_parquet) const {
+    std::vector<text::DataSpec> specs = options_.data;
+    UseChatTemplate(opened_, specs);
+    return text::OpenDocuments(specs, open_parquet);
   }
 
   void PlanMemory() {
@@ -339,10 +345,10 @@ class Tracer {
   TraceOptions options_;
   ThreadPool pool_;
   const engine::KernelTable& kernels_;
-  std::unique_ptr<text::DocumentSource> documents_;
   TextModel opened_;
   engine::Model* model_;
   text::Tokenizer* tokenizer_;
+  std::unique_ptr<text::DocumentSource> documents_;
   int chunk_ = 0;
   uint64_t memory_bytes_ = 0;
 

@@ -100,13 +100,18 @@ void SequenceReader::State::EncodeText(const Document& document, TokenisedDocume
   out.has_bos = policy.bos != BosPolicy::kNone && tokenizer.adds_bos() && tokenizer.bos_id() >= 0;
   const size_t room = policy.max_tokens > 0 ? static_cast<size_t>(policy.max_tokens - n_rows)
                                             : Tokenizer::kAllTokens;
+  EncodeOptions options = policy.encode;
+  if (document.has_specials) options.specials = Specials::kRecognised;
   Encoding encoding;
-  tokenizer.Encode(document.text, policy.encode, encoding, room);
+  tokenizer.Encode(document.text, options, encoding, room);
   // Moved, not copied: the tokens of a huge text are most of the memory it takes.
   out.ids = std::move(encoding.ids);
   out.byte_start = std::move(encoding.byte_start);
   out.byte_end = std::move(encoding.byte_end);
-  if (!out.has_bos) return;
+  // A chat template may have written it.
+  const bool begins_with_bos = !out.ids.empty() && out.ids[0] == tokenizer.bos_id();
+  if (document.has_specials && begins_with_bos) out.has_bos = true;
+  if (!out.has_bos || (document.has_specials && begins_with_bos)) return;
   InsertFirst(tokenizer.bos_id(), out.ids);
   InsertFirst(0u, out.byte_start);
   InsertFirst(0u, out.byte_end);

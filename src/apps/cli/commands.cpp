@@ -16,6 +16,7 @@ std::span<const Command> Commands() {
       {"query", "Ask a run a question in SQL", AddQuery},
       {"verify", "Check every byte of a run against its manifest", AddVerify},
       {"run", "Write a text that goes on from a prompt, its routes in colour", AddRun},
+      {"chat", "A conversation, through the model's chat template", AddChat},
       {"attention", "What the heads of a model look at in a text", AddAttention},
       {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},

@@ -32,7 +32,7 @@ std::vector<int32_t> TokenisePrompt(const PromptOptions& options, const lab::Tex
   text::Encoding encoding;
   tokenizer.Encode(ReadPrompt(options), encoding);
   std::vector<int32_t> ids;
-  const bool wanted = options.bos == "on" || (options.bos == "auto" && tokenizer.bos_id() >= 0);
+  const bool wanted = options.bos == "on" || (options.bos == "auto" && tokenizer.adds_bos());
   if (wanted && tokenizer.bos_id() >= 0) ids.push_back(tokenizer.bos_id());
   ids.insert(ids.end(), encoding.ids.begin(), encoding.ids.end());
   if (!ids.empty()) return ids;

@@ -15,6 +15,7 @@
 #include "apps/cli/prompt_options.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "lab/chat.h"
 #include "lab/route_watcher.h"
 #include "lab/text_model.h"
 #include "study/figures/coloured_token.h"
@@ -28,7 +29,8 @@ struct RunOptions {
   GenerationOptions generation;
   PromptOptions prompt;
   std::string colour = "auto";
-  bool routes = false, no_echo = false, json = false;
+  std::string system;
+  bool chat = false, routes = false, no_echo = false, json = false;
   int layer = -1;  // -1: the middle one
 };
 
@@ -107,14 +109,14 @@ class Runner {
   }
 
   void Run() {
-    const std::vector<int32_t> prompt = TokenisePrompt(options_.prompt, opened_);
+    const std::vector<int32_t> prompt = Tokenise();
     engine::GenerateOptions generate = options_.generation.generate;
     if (!options_.generation.ignore_end) {
       generate.end_ids = engine::EndTokens(opened_.model->config(), *opened_.tokenizer);
     }
     Printer printer(options_, watcher_ ? &*watcher_ : nullptr, layer_,
                     opened_.model->config().n_experts);
-    const bool echo = !options_.no_echo;
+    const bool echo = !options_.no_echo && !options_.chat;
     text::StreamingDecoder decoder(*opened_.tokenizer);
     for (int32_t id : prompt) {
       const std::string text = decoder.Push(id);
@@ -135,6 +137,14 @@ class Runner {
   }
 
  private:
+  std::vector<int32_t> Tokenise() const {
+    if (!options_.chat) return TokenisePrompt(options_.prompt, opened_);
+    std::vector<lab::ChatTurn> turns;
+    if (!options_.system.empty()) turns.push_back({"system", options_.system});
+    turns.push_back({"user", ReadPrompt(options_.prompt)});
+    return lab::TokeniseChat(opened_, *lab::OpenChatTemplate(opened_), turns);
+  }
+
   // So that its routes are known too.
   void RunLastToken(const engine::Generated& result, std::span<routing::Probe* const> probes) {
     const bool has_room = session_.length() < session_.capacity();
@@ -212,6 +222,9 @@ std::function<void()> AddRun(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
   AddGenerationOptions(app, options->generation);
   AddPromptOptions(app, options->prompt);
+  app.add_flag("--chat", options->chat,
+               "the prompt is a message: the model's chat template is used");
+  app.add_option("--system", options->system, "with --chat: a system message before it");
   app.add_flag("--routes", options->routes, "each token on the colour of its first choice");
   app.add_option("--layer", options->layer, "the layer of --routes (default: the middle one)")
       ->check(CLI::Range(0, 1023));
