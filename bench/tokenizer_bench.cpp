@@ -1,17 +1,19 @@
 // Speed of tokenising: documents in MB/s, and runs of one repeated character at 1 and 2 MB.
-//   tokenizer_bench TOKENIZER.model [DOCUMENTS...]
+//   tokenizer_bench TOKENIZER.model|TOKENIZER.json [DOCUMENTS...]
 // Every text is decoded again and compared; the exit code is 1 if one differs.
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/platform/file.h"
+#include "files/tokenizer_json.h"
 #include "files/vocabulary.h"
 #include "text/document.h"
 #include "text/tokenizer.h"
@@ -24,10 +26,29 @@ using text::Tokenizer;
 
 constexpr int kRepeats = 5;
 
+std::unique_ptr<Tokenizer> Open(const std::string& path) {
+  const std::string bytes = ReadWholeFile(path, 1 << 28);
+  return text::MakeTokenizer(std::make_shared<files::Vocabulary>(
+      path.ends_with(".json") ? files::ParseTokenizerJson(bytes, path)
+                              : files::ParseSentencePieceModel(bytes, path)));
+}
+
+std::vector<int32_t> EncodeAll(const Tokenizer& tokenizer, const std::string& text) {
+  Encoding encoding;
+  tokenizer.Encode(text, encoding);
+  return encoding.ids;
+}
+
 double Seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
+  // Of this thread, so that other work on the machine counts less.
+  const auto now = [] {
+    struct timespec time = {};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  };
+  const double begin = now();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return now() - begin;
 }
 
 double FastestSeconds(const std::function<void()>& work) {
@@ -36,17 +57,20 @@ double FastestSeconds(const std::function<void()>& work) {
   return fastest;
 }
 
-// Decoding gives the text back, but for a literal U+2581, which comes back as a space.
+// Decoding gives the text back, but for a literal U+2581, which comes back as a space from
+// vocabularies of characters, and a first space where the tokenizer puts one.
 bool ComesBack(const Tokenizer& tokenizer, const std::string& original) {
   std::string expected;
+  const bool replaces = tokenizer.Decode(EncodeAll(tokenizer, "a\u2581")) == "a ";
   for (size_t i = 0; i < original.size(); ++i) {
-    const bool meta = original.compare(i, 3, "\u2581") == 0;
+    const bool meta = replaces && original.compare(i, 3, "\u2581") == 0;
     expected.push_back(meta ? ' ' : original[i]);
     if (meta) i += 2;
   }
   Encoding encoding;
   tokenizer.Encode(original, encoding);
-  return tokenizer.Decode(encoding.ids) == expected;
+  const std::string decoded = tokenizer.Decode(encoding.ids);
+  return decoded == expected || " " + decoded == expected;
 }
 
 bool MeasureDocuments(const Tokenizer& tokenizer, const std::string& path) {
@@ -90,11 +114,13 @@ bool MeasureRun(const Tokenizer& tokenizer, const std::string& name, const std::
 
 int Run(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: tokenizer_bench TOKENIZER.model [DOCUMENTS...]\n");
+    fmt::print(stderr, "usage: tokenizer_bench TOKENIZER.model|TOKENIZER.json [DOCUMENTS...]\n");
     return 64;
   }
-  const auto tokenizer = text::MakeTokenizer(std::make_shared<files::Vocabulary>(
-      files::ParseSentencePieceModel(ReadWholeFile(argv[1], 1 << 28), argv[1])));
+  std::unique_ptr<Tokenizer> tokenizer;
+  const double opening = Seconds([&] { tokenizer = Open(argv[1]); });
+  fmt::print("{}: {} pieces, opened in {:.1f} ms\n", argv[1], tokenizer->vocab_size(),
+             1e3 * opening);
   bool good = true;
   for (int i = 2; i < argc; ++i) good = MeasureDocuments(*tokenizer, argv[i]) && good;
   const std::pair<const char*, std::string> kinds[] = {

@@ -55,7 +55,7 @@ def kinds():
     yield "smollm", False, byte_level(pre_tokenizers.Digits(True), use_regex=True), None, level, {}
     yield "digits together", False, byte_level(pre_tokenizers.Digits(False), use_regex=True), None, level, {}
     yield "bytes uncut", False, byte_level(), None, level, {}
-    yield "prefix in a sequence", False, byte_level(split(r"\p{N}+"), prefix=True, use_regex=True), None, level, {}
+    yield "prefix in a sequence", True, byte_level(split(r"\p{N}+"), prefix=True, use_regex=True), None, level, {}
     yield "olmo", False, byte_level(use_regex=True), normalizers.NFC(), level, {}
     yield "o200k", True, byte_level(split(O200K)), None, level, {}
     yield "deepseek", True, byte_level(*map(split, DEEPSEEK)), None, level, {}
