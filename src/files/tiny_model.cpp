@@ -285,6 +285,72 @@ ByteWriter TinyGguf(int part, int n_parts) {
   return out;
 }
 
+namespace {
+
+// One added token with all its flags.
+std::string AddedTokenJson(int id, const std::string& text, bool special) {
+  return "{\"id\": " + std::to_string(id) + ", \"content\": \"" + text +
+         "\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
+         "\"special\": " +
+         (special ? "true" : "false") + "}";
+}
+
+std::string VocabularyJson(const std::vector<std::string>& pieces) {
+  std::string json;
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    json += (id == 0 ? "{\"" : ", \"") + pieces[id] + "\": " + std::to_string(id);
+  }
+  return json + "}";
+}
+
+}  // namespace
+
+std::string TinyTokenizerJson() {
+  std::vector<std::string> pieces = {"<unk>", "<s>", "</s>"};
+  const char* const digits = "0123456789ABCDEF";
+  for (int byte = 0; byte < 256; ++byte) {
+    pieces.push_back({'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'});
+  }
+  pieces.insert(pieces.end(), {"a", "\u2581", "\u2581a", "aa"});
+  return R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [)" +
+         AddedTokenJson(0, "<unk>", true) + ", " + AddedTokenJson(1, "<s>", true) + ", " +
+         AddedTokenJson(2, "</s>", true) + ", " + AddedTokenJson(263, "<tool>", false) +
+         R"(], "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": ")"
+         "\u2581"
+         R"("}, {"type": "Replace", "pattern": {"String": " "}, "content": ")"
+         "\u2581"
+         R"("}, {"type": "NFC"}, {"type": "Strip", "strip_left": false, "strip_right": true}]}, )"
+         R"("pre_tokenizer": {"type": "Metaspace", "replacement": ")"
+         "\u2581"
+         R"(", "prepend_scheme": "never", "split": true}, "post_processor": {"type": )"
+         R"("TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, )"
+         R"({"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {"<s>": )"
+         R"({"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}, "decoder": {"type": "Sequence", )"
+         R"("decoders": [{"type": "Replace", "pattern": {"String": ")"
+         "\u2581"
+         R"("}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", )"
+         R"("content": " ", "start": 1, "stop": 0}]}, "model": {"type": "BPE", "dropout": null, )"
+         R"("unk_token": "<unk>", "continuing_subword_prefix": null, "end_of_word_suffix": null, )"
+         R"("fuse_unk": true, "byte_fallback": true, "ignore_merges": false, "vocab": )" +
+         VocabularyJson(pieces) + R"(, "merges": [["\u2581", "a"], ["a", "a"]]}})";
+}
+
+std::string TinyByteLevelJson() {
+  const std::vector<std::string> pieces = {"a", "b", "1", "\u0120", "\u010a", "\u0120a", "ab"};
+  return R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [)" +
+         AddedTokenJson(7, "<|end|>", true) +
+         R"(], "normalizer": null, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [)"
+         R"({"type": "Split", "pattern": {"Regex": "\\p{L}+|\\s+"}, "behavior": "Isolated", )"
+         R"("invert": false}, {"type": "Digits", "individual_digits": true}, {"type": "ByteLevel", )"
+         R"("add_prefix_space": false, "trim_offsets": true, "use_regex": false}]}, )"
+         R"("post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, )"
+         R"("use_regex": true}, "decoder": {"type": "ByteLevel", "add_prefix_space": true, )"
+         R"("trim_offsets": true, "use_regex": true}, "model": {"type": "BPE", "dropout": null, )"
+         R"("unk_token": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": true, )"
+         R"("vocab": )" +
+         VocabularyJson(pieces) + R"(, "merges": ["\u0120 a", "a b"]}})";
+}
+
 std::map<std::string, std::string> TinyFolder() {
   return {{"config.json", TinyConfigJson()},
           {"model.safetensors", TinySafetensors()},

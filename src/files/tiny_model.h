@@ -53,6 +53,10 @@ std::string TinyConfigJson();
 std::string TinySafetensors();
 // SentencePiece BPE: <unk> <s> </s>, 256 bytes, "a", "b".
 std::string TinyTokenizerModel();
+// tokenizer.json of the same size: byte fallback, with Metaspace; and of bytes, with Llama 3's
+// cuts.
+std::string TinyTokenizerJson();
+std::string TinyByteLevelJson();
 // config.json, model.safetensors, tokenizer.model.
 std::map<std::string, std::string> TinyFolder();
 // The same model in Mistral's own layout: params.json, consolidated.safetensors, tokenizer.model.
