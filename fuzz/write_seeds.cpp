@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   std::string folder = argv[1];
   Write(folder, "gguf_fuzz", "tiny", TinyGguf().bytes());
   Write(folder, "config_json_fuzz", "tiny", TinyConfigJson());
+  Write(folder, "params_json_fuzz", "tiny", TinyParamsJson());
   Write(folder, "safetensors_index_fuzz", "tiny",
         TinyShardedFolder()["model.safetensors.index.json"]);
   Write(folder, "tokenizer_model_fuzz", "tiny", TinyTokenizerModel());
