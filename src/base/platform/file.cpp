@@ -2,15 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <mutex>
 
 #include "base/error.h"
 
@@ -93,62 +90,6 @@ class MemoryFile : public RandomAccessFile {
   std::vector<std::byte> bytes_;
 };
 
-// Mappings the SIGBUS handler can name. Slots are claimed under a mutex and read by the handler
-// without one, so `begin` is published last.
-struct MappingSlot {
-  std::atomic<const std::byte*> begin{nullptr};
-  std::atomic<size_t> size{0};
-  std::atomic<const char*> path{nullptr};
-};
-constexpr int kMaxNamedMappings = 4096;
-MappingSlot g_mappings[kMaxNamedMappings];
-std::mutex g_mappings_mutex;
-
-void WriteToStderr(const char* text) {
-  [[maybe_unused]] ssize_t ignored =
-      write(STDERR_FILENO, text, std::char_traits<char>::length(text));
-}
-
-void OnBusError(int, siginfo_t* info, void*) {
-  const auto* at = static_cast<const std::byte*>(info->si_addr);
-  WriteToStderr("error: a mapped file could not be read any more");
-  for (const MappingSlot& slot : g_mappings) {
-    const std::byte* begin = slot.begin.load(std::memory_order_acquire);
-    if (begin != nullptr && at >= begin && at < begin + slot.size.load()) {
-      WriteToStderr(": ");
-      WriteToStderr(slot.path.load());
-    }
-  }
-  WriteToStderr(
-      ": was it truncated or replaced while in use? What was committed before stays valid.\n");
-  _exit(ExitCode(ErrorKind::kIo));
-}
-
-void RegisterMapping(ByteSpan bytes, const std::string& path) {
-  std::lock_guard lock(g_mappings_mutex);
-  static const bool installed = [] {
-    struct sigaction action = {};
-    action.sa_sigaction = OnBusError;
-    action.sa_flags = SA_SIGINFO;
-    return sigaction(SIGBUS, &action, nullptr) == 0;
-  }();
-  static_cast<void>(installed);
-  for (MappingSlot& slot : g_mappings) {
-    if (slot.begin.load() != nullptr) continue;
-    slot.path.store(path.c_str());
-    slot.size.store(bytes.size());
-    slot.begin.store(bytes.data(), std::memory_order_release);
-    return;
-  }
-}
-
-void ForgetMapping(ByteSpan bytes) {
-  std::lock_guard lock(g_mappings_mutex);
-  for (MappingSlot& slot : g_mappings) {
-    if (slot.begin.load() == bytes.data()) slot.begin.store(nullptr);
-  }
-}
-
 }  // namespace
 
 std::shared_ptr<RandomAccessFile> OpenFile(const std::string& path) {
@@ -177,12 +118,12 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* address = mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.fd(), 0);
   if (address == MAP_FAILED) ThrowErrno(errno, "map", path);
   bytes_ = {static_cast<const std::byte*>(address), file.size()};
-  RegisterMapping(bytes_, path_);
+  guard_.emplace(bytes_, path_);
 }
 
 MappedFile::~MappedFile() {
   if (bytes_.empty()) return;
-  ForgetMapping(bytes_);
+  guard_.reset();
   munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 

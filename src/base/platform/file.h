@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/platform/lost_mapping.h"
 
 namespace moescope {
 
@@ -30,8 +32,7 @@ std::shared_ptr<RandomAccessFile> MakeMemoryFile(const std::string& path, ByteSp
 // The whole file. Throws as OpenFile, and Error(kBadInput) if it has more than `limit_bytes`.
 std::string ReadWholeFile(const std::string& path, uint64_t limit_bytes);
 
-// A read-only mapping of a whole file. A page lost under it (the file was truncated or the disk
-// failed) ends the process with a line naming the path and exit code 4 rather than a bare SIGBUS.
+// A read-only mapping of a whole file, watched for lost pages (base/platform/lost_mapping.h).
 class MappedFile {
  public:
   // Throws Error(kNotFound), Error(kIo). An empty file maps to an empty span.
@@ -46,6 +47,7 @@ class MappedFile {
  private:
   std::string path_;
   ByteSpan bytes_;
+  std::optional<LostMappingGuard> guard_;
 };
 
 }  // namespace moescope
