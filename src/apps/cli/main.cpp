@@ -8,6 +8,7 @@
 #include <new>
 #include <span>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "apps/cli/command.h"
@@ -68,6 +69,13 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory; give a smaller --memory or close other programs\n");
     return moescope::ExitCode(ErrorKind::kResource);
+  } catch (const std::system_error& error) {
+    const bool no_thread = error.code() == std::errc::resource_unavailable_try_again;
+    fmt::print(
+        stderr, "error: {}: {}; {}\n", no_thread ? "cannot start a thread" : "internal error",
+        error.what(),
+        no_thread ? "use fewer threads or allow the process more memory" : "please report it");
+    return moescope::ExitCode(no_thread ? ErrorKind::kResource : ErrorKind::kInternal);
   } catch (const std::exception& error) {
     fmt::print(stderr, "error: internal error: {}; please report it\n", error.what());
     return moescope::ExitCode(ErrorKind::kInternal);

@@ -5,9 +5,12 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "base/error.h"
 #include "base/platform/cpu.h"
 
 namespace moescope {
@@ -75,6 +78,15 @@ struct ThreadPool::State {
     return !stopping;
   }
 
+  void Stop() {
+    {
+      std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    work_arrived.notify_all();
+    for (std::thread& thread : threads) thread.join();
+  }
+
   void WaitForWorkers() {
     auto done = [&] { return n_busy.load(std::memory_order_acquire) == 0; };
     auto deadline = std::chrono::steady_clock::now() + kSpin;
@@ -88,18 +100,22 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int n_threads) : state_(std::make_unique<State>()) {
   state_->n_threads = n_threads > 0 ? n_threads : AvailableCores();
-  for (int worker = 1; worker < state_->n_threads; ++worker) {
-    state_->threads.emplace_back([state = state_.get(), worker] { state->WorkerLoop(worker); });
+  try {
+    for (int worker = 1; worker < state_->n_threads; ++worker) {
+      state_->threads.emplace_back([state = state_.get(), worker] { state->WorkerLoop(worker); });
+    }
+  } catch (const std::system_error& error) {
+    const size_t n_started = state_->threads.size() + 1;  // this one works too
+    state_->Stop();
+    throw Error(ErrorKind::kResource, "cannot start " + std::to_string(state_->n_threads) +
+                                          " threads, only " + std::to_string(n_started) + ": " +
+                                          error.code().message() +
+                                          "; use fewer threads or allow the process more memory");
   }
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard lock(state_->mutex);
-    state_->stopping = true;
-  }
-  state_->work_arrived.notify_all();
-  for (std::thread& thread : state_->threads) thread.join();
+  state_->Stop();
 }
 
 int ThreadPool::n_threads() const {

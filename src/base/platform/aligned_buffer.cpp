@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/platform/memory.h"
 #include "base/units.h"
 
 namespace moescope {
@@ -22,8 +23,10 @@ AlignedBytes::AlignedBytes(uint64_t n_bytes, const char* purpose) : size_(n_byte
   const uint64_t rounded = (n_bytes + alignment - 1) / alignment * alignment;
   void* memory = rounded < n_bytes ? nullptr : std::aligned_alloc(alignment, rounded + alignment);
   if (memory == nullptr) {
-    throw Error(ErrorKind::kResource, "cannot allocate " + FormatBytes(n_bytes) + " for " +
-                                          purpose + ": give less work at a time or free memory");
+    throw Error(ErrorKind::kResource, "cannot allocate memory for " + std::string(purpose) +
+                                          ": needed " + FormatBytes(n_bytes) + ", available " +
+                                          FormatBytes(AvailableMemoryBytes()) +
+                                          "; give less work at a time or free memory");
   }
   data_ = static_cast<std::byte*>(memory);
   // Fewer TLB misses; without effect where huge pages are off.

@@ -28,6 +28,18 @@ uint64_t CgroupBytes(const char* path, uint64_t otherwise) {
   return file >> value ? value : otherwise;
 }
 
+// What is left of a limit on the address space (ulimit -v); without one, everything.
+uint64_t AddressSpaceBytesLeft() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return std::numeric_limits<uint64_t>::max();
+  }
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const uint64_t used = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
 }  // namespace
 
 uint64_t TotalMemoryBytes() {
@@ -39,7 +51,7 @@ uint64_t AvailableMemoryBytes() {
   uint64_t limit = CgroupBytes("/sys/fs/cgroup/memory.max", std::numeric_limits<uint64_t>::max());
   uint64_t used = CgroupBytes("/sys/fs/cgroup/memory.current", 0);
   uint64_t remainder = limit > used ? limit - used : 0;
-  return std::min(MeminfoBytes("MemAvailable"), remainder);
+  return std::min({MeminfoBytes("MemAvailable"), remainder, AddressSpaceBytesLeft()});
 }
 
 uint64_t PeakResidentBytes() {

@@ -8,7 +8,8 @@
 namespace moescope {
 
 uint64_t TotalMemoryBytes();
-// What can be allocated now without swapping: MemAvailable, or the cgroup's remainder if smaller.
+// What can be allocated now without swapping: MemAvailable, or the cgroup's remainder or what is
+// left of the process' address space (ulimit -v) if smaller.
 uint64_t AvailableMemoryBytes();
 // Peak resident set of this process so far (anonymous plus resident mapped pages).
 uint64_t PeakResidentBytes();
