@@ -2,6 +2,7 @@
 // model and low enough that products of a few of them fit 64 bits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace moescope::files {
