@@ -68,6 +68,7 @@ enum Site : uint32_t {
   kSiteResidualAfterAttention = 1u << 4,
   kSiteResidualAfterMoe = 1u << 5,  // layer -1: the embedding output
   kSiteAttention = 1u << 6,         // cannot be edited
+  kSiteHeads = 1u << 7,             // all heads' results side by side, before the output projection
 };
 
 // A probe declares its sites once; undeclared sites cost nothing. Calls come from worker threads,
@@ -86,6 +87,7 @@ class Probe {
   virtual void OnResidualAfterAttention(const ActivationBatch&) {}
   virtual void OnResidualAfterMoe(const ActivationBatch&) {}
   virtual void OnAttention(const AttentionBatch&) {}
+  virtual void OnHeads(const ActivationBatch&) {}
 };
 
 }  // namespace moescope::routing

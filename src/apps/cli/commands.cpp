@@ -19,6 +19,7 @@ std::span<const Command> Commands() {
       {"run", "Write a text that goes on from a prompt, its routes in colour", AddRun},
       {"chat", "A conversation, through the model's chat template", AddChat},
       {"attention", "What the heads of a model look at in a text", AddAttention},
+      {"explain", "One token through one layer, or why it was routed as it was", AddExplain},
       {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},
       {"import", "Turn routes that other programs recorded into a run", AddImport},

@@ -1,6 +1,7 @@
 #include "engine/generate/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "base/error.h"
@@ -40,8 +41,7 @@ int CheckedContext(const Model& model, const ThreadPool& pool, const SessionOpti
 
 Session::Session(const Model& model, const KernelTable& kernels, ThreadPool& pool,
                  const SessionOptions& options)
-    : model_(model),
-      prefill_rows_(std::min(options.prefill_rows, options.context)),
+    : prefill_rows_(std::min(options.prefill_rows, options.context)),
       cache_(model.config(), CheckedContext(model, pool, options)),
       sweep_(model, kernels, pool,
              {.wave_rows = prefill_rows_,
@@ -67,6 +67,13 @@ std::span<const float> Session::Advance(std::span<const int32_t> ids,
   }
   const int64_t last[] = {wave_.n_rows() - 1};
   logits_ = sweep_.Logits(last);
+  const auto finite = [](float logit) { return std::isfinite(logit); };
+  if (!std::all_of(logits_.begin(), logits_.end(), finite)) {
+    throw Error(ErrorKind::kCorrupt,
+                "cannot go on at position " + std::to_string(length() - 1) +
+                    ": expected finite logits, found NaN or infinity; the final norm or the output "
+                    "head is damaged");
+  }
   return logits_;
 }
 

@@ -33,7 +33,8 @@ class Session {
 
   // Runs tokens after those before them. Returns the logits after the last one, [vocab_size], valid
   // until the next call. Probes see the rows as a sweep's, with their positions.
-  // Requires: !ids.empty(). Throws Error(kBadInput) when the context is full, and as Sweep::Run.
+  // Requires: !ids.empty(). Throws Error(kBadInput) when the context is full, kCorrupt for logits
+  // that are not finite, and as Sweep::Run.
   std::span<const float> Advance(std::span<const int32_t> ids,
                                  std::span<routing::Probe* const> probes = {});
   // Forgets the positions from `length` on. Requires: 0 <= length <= this->length().
@@ -43,7 +44,6 @@ class Session {
   int64_t capacity() const { return cache_.capacity(); }
 
  private:
-  const Model& model_;
   int prefill_rows_;
   KvCache cache_;
   Sweep sweep_;

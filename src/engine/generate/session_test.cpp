@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -126,6 +127,20 @@ TEST_P(SessionTest, SaysWhenTheContextIsFullOrCannotBe) {
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kResource);
+  }
+}
+
+TEST_P(SessionTest, RefusesLogitsThatAreNotFinite) {
+  model_.reset();
+  PatchTensor(path_, "model.norm.weight", 3, std::numeric_limits<float>::quiet_NaN());
+  model_ = Model::Open(path_);
+  ThreadPool pool(1);
+  Session session(*model_, SelectKernels(), pool, {.context = 10});
+  try {
+    session.Advance(Ids(3));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kCorrupt);
   }
 }
 

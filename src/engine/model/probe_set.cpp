@@ -20,8 +20,9 @@ void Deliver(Probe& probe, routing::Site site, const DecisionBatch& batch) {
   site == routing::kSiteRouterLogits ? probe.OnRouterLogits(batch) : probe.OnDecision(batch);
 }
 void Deliver(Probe& probe, routing::Site site, const ActivationBatch& batch) {
-  site == routing::kSiteResidualAfterMoe ? probe.OnResidualAfterMoe(batch)
-                                         : probe.OnResidualAfterAttention(batch);
+  if (site == routing::kSiteResidualAfterMoe) return probe.OnResidualAfterMoe(batch);
+  if (site == routing::kSiteHeads) return probe.OnHeads(batch);
+  probe.OnResidualAfterAttention(batch);
 }
 void Deliver(Probe& probe, routing::Site site, const ExpertBatch& batch) {
   site == routing::kSiteExpertInput ? probe.OnExpertInput(batch) : probe.OnExpertOutput(batch);
@@ -46,7 +47,7 @@ void ProbeSet::Begin(std::span<Probe* const> probes, int n_threads, size_t max_v
     copies.experts.reserve(max_values);
     const uint32_t kActivations = routing::kSiteExpertInput | routing::kSiteExpertOutput |
                                   routing::kSiteResidualAfterAttention |
-                                  routing::kSiteResidualAfterMoe;
+                                  routing::kSiteResidualAfterMoe | routing::kSiteHeads;
     if (Wants(kActivations)) copies.values.reserve(max_values);
   }
 }

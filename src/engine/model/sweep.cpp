@@ -261,8 +261,8 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
   CheckWave();
   if (n_rows == 0) return;
   PlaceSequences();
-  const size_t widest =
-      static_cast<size_t>(std::max({shape.model_dim, shape.n_experts, shape.experts_per_token}));
+  const size_t widest = static_cast<size_t>(
+      std::max({shape.model_dim, shape.query_dim, shape.n_experts, shape.experts_per_token}));
   probes.Begin(new_probes, pool.n_threads(), kMaxBlockRows * widest);
   for (NonFinite& noted : non_finite) noted.row = -1;
 

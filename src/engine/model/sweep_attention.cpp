@@ -209,7 +209,23 @@ void Sweep::State::RunAttention() {
   });
 }
 
+void Sweep::State::CallHeadProbes() {
+  if (!probes.Wants(routing::kSiteHeads)) return;
+  ForRows(kMaxBlockRows, [&](Range rows, int worker) {
+    probes.Call(
+        routing::kSiteHeads,
+        routing::ActivationBatch{.layer = layer,
+                                 .first_row = rows.begin,
+                                 .rows = RowInfos(rows),
+                                 .dim = static_cast<int>(shape.query_dim),
+                                 .values = {queries + rows.begin * shape.query_dim,
+                                            static_cast<size_t>(rows.size() * shape.query_dim)}},
+        worker);
+  });
+}
+
 void Sweep::State::ProjectOutput() {
+  CallHeadProbes();
   // What follows needs whole rows: it runs in the same task when the task has all columns.
   auto finish = [&](Range rows, int worker) {
     if (probes.Wants(routing::kSiteResidualAfterAttention)) {

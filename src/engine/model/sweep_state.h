@@ -77,6 +77,7 @@ struct Sweep::State {
   // Calls fn(sequence, rows of it) for each sequence that has some of `rows`.
   void ForSequences(Range rows, FunctionRef<void(size_t sequence, Range rows)> fn) const;
   void RunAttention();
+  void CallHeadProbes();
   void ProjectOutput();
   void NormRows(Range rows, const NormWeights& norm);
 
