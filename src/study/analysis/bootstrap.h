@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/parallel/thread_pool.h"
 
 namespace moescope::study {
@@ -47,6 +48,23 @@ std::vector<Interval> BootstrapStratifiedRatios(std::span<const double> sums, in
                                                 std::span<const int64_t> strata,
                                                 std::span<const Ratio> ratios, uint64_t key,
                                                 const BootstrapOptions& options, ThreadPool& pool);
+
+// Any statistics of a resample: `statistics` gets its totals, [n_strata, n_columns], and writes
+// n_statistics values; NaN leaves the sample out. Called from all threads of the pool at once.
+using ResampleStatistics =
+    FunctionRef<void(std::span<const double> totals, std::span<double> values)>;
+std::vector<Interval> BootstrapStatistics(std::span<const double> sums, int n_columns,
+                                          std::span<const int64_t> strata, int n_statistics,
+                                          ResampleStatistics statistics, uint64_t key,
+                                          const BootstrapOptions& options, ThreadPool& pool);
+
+// Adds to totals[n_columns] the rows of sums[n_units, n_columns], each as often as it was drawn.
+void AddResample(std::span<const double> sums, std::span<const uint32_t> times,
+                 std::span<double> totals);
+
+// Between the percentiles of `values` that leave out (1 - level) / 2 on either side; sorts them,
+// NaN left out. {NaN, NaN} when none is left.
+Interval PercentileInterval(std::span<double> values, double level);
 
 // The value below which a share `q` of sorted `values` lies, interpolated. Requires: not empty.
 double Quantile(std::span<const double> sorted_values, double q);
