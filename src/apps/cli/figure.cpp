@@ -24,6 +24,7 @@ constexpr FigureCommand kFigures[] = {
     {"8", "Text, each token on the colour of its first choice", AddRoutedText},
     {"9", "Figure 7 by first and second choice", AddSharesByChoice},
     {"table5", "Repetition between consecutive tokens, beside its nulls", AddRepetition},
+    {"domains", "How differently data sets are routed, beside nulls", AddDomains},
     {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
     {"experts", "Which tokens go to an expert", AddExpertTokens},
     {"token", "Which experts saw a token", AddTokenExperts},

@@ -12,6 +12,7 @@
 #include "study/analysis/random.h"
 #include "study/analysis/row_pairs.h"
 #include "study/analysis/token_classes.h"
+#include "study/analysis/unit_split.h"
 
 namespace moescope::study {
 namespace {
@@ -51,21 +52,8 @@ struct Halves {
   bool Measures(int32_t unit) const { return !is_split || measured[unit] != 0; }
 };
 
-Halves SplitUnits(const RowColumns& rows, uint64_t seed) {
-  Halves halves;
-  halves.measured.resize(rows.units.size());
-  halves.is_split = rows.units.size() > 1;
-  size_t turn = 0;
-  for (const DatasetInfo& dataset : rows.datasets) {
-    std::vector<std::pair<uint64_t, int32_t>> order;
-    const uint64_t key = Combine(Combine(seed, 3), KeyOfName(dataset.name));
-    for (int32_t unit : dataset.units) {
-      order.emplace_back(Combine(key, KeyOfName(rows.units[unit].name)), unit);
-    }
-    std::sort(order.begin(), order.end());
-    for (const auto& [hash, unit] : order) halves.measured[unit] = turn++ % 2;
-  }
-  return halves;
+Halves SplitInHalves(const RowColumns& rows, uint64_t seed) {
+  return {SplitUnits(rows, 2, seed), rows.units.size() > 1};
 }
 
 // First choices of a layer counted by unit.
@@ -421,7 +409,7 @@ bool Measure(const Candidate& candidate, int n_experts, const BootstrapOptions& 
 Findings ComputeFindings(const store::Run& run, store::Database& database, const RowColumns& rows,
                          const FindingsOptions& options, ThreadPool& pool) {
   RequireRoutes(run);
-  const Halves halves = SplitUnits(rows, options.bootstrap.seed);
+  const Halves halves = SplitInHalves(rows, options.bootstrap.seed);
   const std::vector<uint8_t> classes = ClassifyRows(rows, LoadVocabularyBytes(database));
   Search search(rows, halves, MixedClasses(rows, classes));
   for (int layer : run.description().LayerNumbers()) {
