@@ -25,6 +25,7 @@ constexpr FigureCommand kFigures[] = {
     {"9", "Figure 7 by first and second choice", AddSharesByChoice},
     {"table5", "Repetition between consecutive tokens, beside its nulls", AddRepetition},
     {"domains", "How differently data sets are routed, beside nulls", AddDomains},
+    {"affinity", "Which experts code, or another group of data sets, prefers", AddAffinity},
     {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
     {"experts", "Which tokens go to an expert", AddExpertTokens},
     {"token", "Which experts saw a token", AddTokenExperts},

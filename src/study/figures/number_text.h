@@ -19,7 +19,7 @@ inline std::string IntervalText(const std::optional<Interval>& interval, int dig
 }
 // Three digits, and four where it is small: permutation p-values reach 1 / 10,000.
 inline std::string ProbabilityText(double p) {
-  return RealText(p, p < 0.01 ? 4 : 3);
+  return p < 0.00005 ? "<0.0001" : RealText(p, p < 0.01 ? 4 : 3);
 }
 
 }  // namespace moescope::study
