@@ -1,5 +1,6 @@
-// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, and the two
-// token views, warm. Routes are even and independent, so the answers are known.
+// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, comparisons
+// of data sets with 9,999 permutations, and the two token views, warm. Routes are even and
+// independent, so the answers are known.
 //   study_bench FOLDER [tokens = 1250000] [layers = 8] [threads = 0]
 // keeps the run in FOLDER for the next time.
 #include <fmt/format.h>
@@ -12,6 +13,9 @@
 #include "base/error.h"
 #include "store/run.h"
 #include "store/synthetic_run.h"
+#include "study/analysis/affinity.h"
+#include "study/analysis/domains.h"
+#include "study/analysis/explained.h"
 #include "study/analysis/repetition.h"
 #include "study/analysis/token_views.h"
 
@@ -27,6 +31,35 @@ double Seconds(FunctionRef<void()> work) {
 void Report(const char* what, double seconds, double goal) {
   fmt::print("{:<44} {:7.3f} s   goal {:.0f} s\n", what, seconds, goal);
   std::fflush(stdout);
+}
+
+// What compares data sets. They differ in nothing here.
+void CompareDatasets(const store::Run& run, store::Database& database,
+                     const study::RowColumns& rows, ThreadPool& pool) {
+  const std::vector<int> layers = run.description().LayerNumbers();
+  study::Domains domains;
+  double total =
+      Seconds([&] { domains = study::DomainsTable(run, database, rows, layers, {}, pool); });
+  Report("domains, 9,999 permutations", total, 25);
+  for (const study::DomainDistance& distance : domains.distances) {
+    MOESCOPE_CHECK(distance.distance < 0.05);
+  }
+  study::AffinityOptions options;
+  options.group = {rows.datasets[0].name};
+  study::Affinity affinity;
+  const double affine =
+      Seconds([&] { affinity = study::AffinityTable(run, database, rows, layers, options, pool); });
+  Report("affinity, 9,999 permutations, token control", affine, 25);
+  for (const study::AffinityCell& cell : affinity.cells) {
+    MOESCOPE_CHECK(std::abs(std::log(cell.raw.odds_ratio)) < 0.1);
+  }
+  std::vector<study::ExplainedShare> shares;
+  const double explaining =
+      Seconds([&] { shares = study::ExplainedTable(run, database, rows, layers, {}, pool); });
+  Report("explained", explaining, 25);
+  for (const study::ExplainedShare& share : shares) MOESCOPE_CHECK(std::abs(share.first) < 0.01);
+  total += affine + explaining;
+  Report("domains, affinity and explained together", total, 25);
 }
 
 void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_threads) {
@@ -61,6 +94,8 @@ void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_thread
     MOESCOPE_CHECK(std::abs(cell.first_repeat - 0.125) < 6 * error);
     MOESCOPE_CHECK(std::abs(cell.token.first_repeat - 0.125) < 6 * error);
   }
+
+  CompareDatasets(run, *database, rows, pool);
 
   const int last_layer = run.description().LayerNumbers().back();
   for (const auto order : {study::ExpertTokenOrder::kCount, study::ExpertTokenOrder::kLift}) {

@@ -26,6 +26,8 @@ constexpr FigureCommand kFigures[] = {
     {"table5", "Repetition between consecutive tokens, beside its nulls", AddRepetition},
     {"domains", "How differently data sets are routed, beside nulls", AddDomains},
     {"affinity", "Which experts code, or another group of data sets, prefers", AddAffinity},
+    {"explained", "What first choices follow from: token, previous token, position, domain",
+     AddExplained},
     {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
     {"experts", "Which tokens go to an expert", AddExpertTokens},
     {"token", "Which experts saw a token", AddTokenExperts},

@@ -12,7 +12,10 @@
 namespace moescope::study {
 
 inline std::string RealText(double value, int digits) {
-  return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "-";
+  if (!std::isfinite(value)) return "-";
+  const double unit = std::pow(10.0, digits);
+  const double rounded = std::round(value * unit) / unit;
+  return fmt::format("{:.{}f}", rounded == 0 ? 0.0 : value, digits);  // no "-0.0"
 }
 inline std::string IntervalText(const std::optional<Interval>& interval, int digits) {
   return interval ? RealText(interval->low, digits) + "-" + RealText(interval->high, digits) : "-";

@@ -63,6 +63,7 @@ FigureFunction AddRoutedText(CLI::App& app);
 FigureFunction AddRepetition(CLI::App& app);
 FigureFunction AddDomains(CLI::App& app);
 FigureFunction AddAffinity(CLI::App& app);
+FigureFunction AddExplained(CLI::App& app);
 FigureFunction AddPerplexity(CLI::App& app);
 FigureFunction AddExpertTokens(CLI::App& app);
 FigureFunction AddTokenExperts(CLI::App& app);
