@@ -9,10 +9,19 @@ namespace moescope::study {
 std::vector<RepetitionCell> RepetitionTable(const store::Run& run, store::Database& database,
                                             const RowColumns& rows, const std::vector<int>& layers,
                                             const RepetitionOptions& options, ThreadPool& pool) {
+  return RepetitionLagTable(run, database, rows, layers, {options.lag}, options, pool);
+}
+
+std::vector<RepetitionCell> RepetitionLagTable(const store::Run& run, store::Database& database,
+                                               const RowColumns& rows,
+                                               const std::vector<int>& layers,
+                                               const std::vector<int>& lags,
+                                               const RepetitionOptions& options, ThreadPool& pool) {
   RequireRoutes(run);
   std::vector<RepetitionCell> cells;
   for (int layer : layers) {
-    auto more = ComputeRepetition(rows, LoadLayer(run, database, rows, layer), options, pool);
+    auto more =
+        ComputeRepetitionAtLags(rows, LoadLayer(run, database, rows, layer), lags, options, pool);
     cells.insert(cells.end(), more.begin(), more.end());
   }
   // Data set by data set, as the paper prints it.

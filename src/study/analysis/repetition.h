@@ -56,9 +56,25 @@ struct RepetitionCell {
 std::vector<RepetitionCell> ComputeRepetition(const RowColumns& rows, const LayerColumns& layer,
                                               const RepetitionOptions& options, ThreadPool& pool);
 
+// The same at several lags in one pass: data set by data set, lag by lag. options.lag is not read.
+std::vector<RepetitionCell> ComputeRepetitionAtLags(const RowColumns& rows,
+                                                    const LayerColumns& layer,
+                                                    const std::vector<int>& lags,
+                                                    const RepetitionOptions& options,
+                                                    ThreadPool& pool);
+
+// "1,2,8-16": increasing, each once. Throws Error(kBadInput) naming the text.
+std::vector<int> ParseLags(const std::string& text);
+
 // The table of a run: data sets x layers, read layer by layer.
 std::vector<RepetitionCell> RepetitionTable(const store::Run& run, store::Database& database,
                                             const RowColumns& rows, const std::vector<int>& layers,
                                             const RepetitionOptions& options, ThreadPool& pool);
+// Data sets x layers x lags; each layer is read once.
+std::vector<RepetitionCell> RepetitionLagTable(const store::Run& run, store::Database& database,
+                                               const RowColumns& rows,
+                                               const std::vector<int>& layers,
+                                               const std::vector<int>& lags,
+                                               const RepetitionOptions& options, ThreadPool& pool);
 
 }  // namespace moescope::study

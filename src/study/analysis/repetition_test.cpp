@@ -111,6 +111,39 @@ TEST(Repetition, LagsStayInsideASequenceAndSkipSpecialRows) {
   EXPECT_THROW(OnlyCell(planted, options), Error);
 }
 
+TEST(Repetition, SeveralLagsAtOnceAreThoseOneByOne) {
+  PlantedText text;
+  text.n_documents = 25;
+  text.rows_per_document = 60;
+  const auto planted = PlantRoutes(text, {0.4, 0.3, 0.2, 0.1}, 0.3);
+  ThreadPool pool(2);
+  RepetitionOptions options;
+  const std::vector<int> lags = {1, 3, 64};  // no pairs are 64 apart
+  const auto cells = ComputeRepetitionAtLags(planted.rows, planted.layer, lags, options, pool);
+  ASSERT_EQ(cells.size(), 3u);
+  for (size_t l = 0; l < lags.size(); ++l) {
+    options.lag = lags[l];
+    const RepetitionCell one = OnlyCell(planted, options);
+    EXPECT_EQ(cells[l].lag, lags[l]);
+    EXPECT_EQ(cells[l].pairs, one.pairs);
+    EXPECT_EQ(cells[l].first_repeats, one.first_repeats);
+    EXPECT_EQ(cells[l].any_overlaps, one.any_overlaps);
+    EXPECT_EQ(cells[l].token_coverage, one.token_coverage);
+    if (one.pairs == 0) continue;
+    EXPECT_EQ(cells[l].shuffle.first_repeat, one.shuffle.first_repeat);
+    EXPECT_EQ(cells[l].token.any_overlap, one.token.any_overlap);
+    EXPECT_EQ(cells[l].first_repeat_interval->low, one.first_repeat_interval->low);
+  }
+}
+
+TEST(Repetition, LagsAreWrittenAsNumbersAndRanges) {
+  EXPECT_EQ(ParseLags("4,1,2-3,3"), (std::vector<int>{1, 2, 3, 4}));
+  EXPECT_EQ(ParseLags("1-64").size(), 64u);
+  for (const char* text : {"", "0", "65", "1-65", "3-2", "1,", "1-", "-3", "1 2", "a"}) {
+    EXPECT_THROW(ParseLags(text), Error) << text;
+  }
+}
+
 TEST(Repetition, ADroppedSlotNeverRepeats) {
   const auto planted = TinyRoutes({{{5, -1, -1}, {5, -1, -1}, {5, 0, -1}, {5, 0, 1}}}, 2);
   const RepetitionCell cell = OnlyCell(planted);
@@ -235,8 +268,10 @@ TEST(RepetitionNulls, DrawnTokenNullAgreesWithTheExactOne) {
   const ExpertSets sets(planted.layer);
   for (bool differing : {false, true}) {
     const PairRule rule = {1, differing};
-    TokenNullSums exact;
-    ASSERT_TRUE(ExactTokenNull(planted.rows, 0, planted.layer, sets, rule, pool, exact));
+    std::vector<TokenNullSums> both;
+    ASSERT_TRUE(
+        ExactTokenNull(planted.rows, 0, planted.layer, sets, std::span(&rule, 1), pool, both));
+    const TokenNullSums exact = both[0];
     const TokenNullSums drawn = DrawnTokenNull(planted.rows, 0, planted.layer, sets, rule, 5, pool);
     EXPECT_EQ(exact.covered, drawn.covered);
     EXPECT_EQ(exact.first_repeats, drawn.first_repeats);

@@ -118,19 +118,20 @@ class TokenTable {
     std::vector<double> elsewhere;  // [local, width] in the other documents
   };
 
-  TokenNullSums Compare(const DocumentRange& document, const PairRule& rule,
-                        Scratch& scratch) const {
+  // `sums` has one place a rule.
+  void Compare(const DocumentRange& document, std::span<const PairRule> rules, Scratch& scratch,
+               TokenNullSums* sums) const {
     TakeOff(document, scratch);
-    TokenNullSums sums;
-    for (int64_t s = 0; s < document.n_sequences; ++s) {
-      const SequenceRange& sequence = rows_.sequences[document.first_sequence + s];
-      ForEachPair(rows_, sequence, rule, [&](int64_t i, int64_t j) {
-        AddPair(i, j, scratch.local_of_row[i - document.first_row],
-                scratch.local_of_row[j - document.first_row], scratch, sums);
-      });
+    for (size_t r = 0; r < rules.size(); ++r) {
+      for (int64_t s = 0; s < document.n_sequences; ++s) {
+        const SequenceRange& sequence = rows_.sequences[document.first_sequence + s];
+        ForEachPair(rows_, sequence, rules[r], [&](int64_t i, int64_t j) {
+          AddPair(i, j, scratch.local_of_row[i - document.first_row],
+                  scratch.local_of_row[j - document.first_row], scratch, sums[r]);
+        });
+      }
     }
     for (int32_t token : scratch.token_of_local) scratch.local_of_token[token] = -1;
-    return sums;
   }
 
  private:
@@ -213,9 +214,11 @@ class TokenTable {
 };
 
 // Sums per document, added in order, so that threads cannot change the result.
-TokenNullSums AddUp(const std::vector<TokenNullSums>& parts) {
+//   parts  [documents, n_rules]
+TokenNullSums AddUp(const std::vector<TokenNullSums>& parts, size_t n_rules, size_t rule) {
   TokenNullSums total;
-  for (const TokenNullSums& part : parts) {
+  for (size_t p = rule; p < parts.size(); p += n_rules) {
+    const TokenNullSums& part = parts[p];
     total.covered += part.covered;
     total.first_repeats += part.first_repeats;
     total.any_overlaps += part.any_overlaps;
@@ -269,8 +272,8 @@ Elsewhere OutsideDocument(const Occurrences& lists, int32_t token, const Documen
 }  // namespace
 
 bool ExactTokenNull(const RowColumns& rows, int dataset, const LayerColumns& layer,
-                    const ExpertSets& sets, const PairRule& rule, ThreadPool& pool,
-                    TokenNullSums& sums) {
+                    const ExpertSets& sets, std::span<const PairRule> rules, ThreadPool& pool,
+                    std::vector<TokenNullSums>& sums) {
   const DatasetInfo& info = rows.datasets[dataset];
   SubsetFeatures features;
   if (!MakeFeatures(sets, layer.experts_per_token, features)) return false;
@@ -280,12 +283,14 @@ bool ExactTokenNull(const RowColumns& rows, int dataset, const LayerColumns& lay
 
   TokenTable table(rows, layer, sets, std::move(features), std::move(tokens));
   for (int32_t d : info.documents) table.Add(rows.documents[d]);
-  std::vector<TokenNullSums> parts(info.documents.size());
+  std::vector<TokenNullSums> parts(info.documents.size() * rules.size());
   std::vector<TokenTable::Scratch> scratch(pool.n_threads());
-  pool.Run(static_cast<int64_t>(parts.size()), [&](int64_t task, int worker) {
-    parts[task] = table.Compare(rows.documents[info.documents[task]], rule, scratch[worker]);
+  pool.Run(static_cast<int64_t>(info.documents.size()), [&](int64_t task, int worker) {
+    table.Compare(rows.documents[info.documents[task]], rules, scratch[worker],
+                  parts.data() + static_cast<size_t>(task) * rules.size());
   });
-  sums = AddUp(parts);
+  sums.clear();
+  for (size_t r = 0; r < rules.size(); ++r) sums.push_back(AddUp(parts, rules.size(), r));
   return true;
 }
 
@@ -328,16 +333,20 @@ TokenNullSums DrawnTokenNull(const RowColumns& rows, int dataset, const LayerCol
       ForEachPair(rows, rows.sequences[document.first_sequence + s], rule, add_pair);
     }
   });
-  return AddUp(parts);
+  return AddUp(parts, 1, 0);
 }
 
-TokenNullSums ComputeTokenNull(const RowColumns& rows, int dataset, const LayerColumns& layer,
-                               const ExpertSets& sets, const PairRule& rule, uint64_t key,
-                               ThreadPool& pool) {
-  TokenNullSums sums;
+std::vector<TokenNullSums> ComputeTokenNull(const RowColumns& rows, int dataset,
+                                            const LayerColumns& layer, const ExpertSets& sets,
+                                            std::span<const PairRule> rules, uint64_t key,
+                                            ThreadPool& pool) {
+  std::vector<TokenNullSums> sums(rules.size());
   if (rows.datasets[dataset].documents.size() < 2) return sums;  // no other document
-  if (ExactTokenNull(rows, dataset, layer, sets, rule, pool, sums)) return sums;
-  return DrawnTokenNull(rows, dataset, layer, sets, rule, key, pool);
+  if (ExactTokenNull(rows, dataset, layer, sets, rules, pool, sums)) return sums;
+  for (size_t r = 0; r < rules.size(); ++r) {
+    sums[r] = DrawnTokenNull(rows, dataset, layer, sets, rules[r], key, pool);
+  }
+  return sums;
 }
 
 }  // namespace moescope::study

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "base/parallel/thread_pool.h"
 #include "study/analysis/expert_sets.h"
@@ -22,18 +24,19 @@ struct TokenNullSums {
 // Draws a pair when the exact expectation would need too large a table.
 inline constexpr int kTokenNullDraws = 16;
 
-// `dataset` is an index into rows.datasets. The exact expectation where the experts of a token can
-// be tabulated (kMaxFeatures subsets of experts, kMaxTableBytes), else kTokenNullDraws seeded draws
-// a pair. The same for any number of threads.
-TokenNullSums ComputeTokenNull(const RowColumns& rows, int dataset, const LayerColumns& layer,
-                               const ExpertSets& sets, const PairRule& rule, uint64_t key,
-                               ThreadPool& pool);
+// One result a rule, from one pass over the text. `dataset` is an index into rows.datasets. The
+// exact expectation where the experts of a token can be tabulated (kMaxFeatures subsets of experts,
+// kMaxTableBytes), else kTokenNullDraws seeded draws a pair. The same for any number of threads.
+std::vector<TokenNullSums> ComputeTokenNull(const RowColumns& rows, int dataset,
+                                            const LayerColumns& layer, const ExpertSets& sets,
+                                            std::span<const PairRule> rules, uint64_t key,
+                                            ThreadPool& pool);
 
 // The two ways, apart, so that tests can set one against the other. Exact: returns false, and
 // leaves `sums`, when the tables would be too large.
 bool ExactTokenNull(const RowColumns& rows, int dataset, const LayerColumns& layer,
-                    const ExpertSets& sets, const PairRule& rule, ThreadPool& pool,
-                    TokenNullSums& sums);
+                    const ExpertSets& sets, std::span<const PairRule> rules, ThreadPool& pool,
+                    std::vector<TokenNullSums>& sums);
 TokenNullSums DrawnTokenNull(const RowColumns& rows, int dataset, const LayerColumns& layer,
                              const ExpertSets& sets, const PairRule& rule, uint64_t key,
                              ThreadPool& pool);

@@ -7,7 +7,9 @@
 #include "store/test_directory.h"
 #include "study/analysis/tiny_run.h"
 #include "study/figures/figure_table.h"
+#include "study/figures/line_plot.h"
 #include "study/figures/palette.h"
+#include "study/figures/repetition_curves.h"
 #include "study/figures/routed_text.h"
 #include "study/figures/terminal.h"
 #include "study/figures/text_table.h"
@@ -51,6 +53,53 @@ TEST(TextTable, AlignsByWhatATerminalShows) {
             "日本  22\n"
             "\n"
             "\x1b[1mab\x1b[0m     3\n");
+}
+
+TEST(LinePlot, DrawsALineFromCornerToCornerAndLeavesGapsOut) {
+  const std::vector<PlotLine> rising = {{{0.1, 0.3}, 0, false}};
+  EXPECT_EQ(LinePlot(rising, {"0", "7"}, {8, 2}, false),
+            "  30.0 ┤    ⣀⠤⠒⠉\n"
+            "  10.0 ┤⣀⠤⠒⠉\n"
+            "        0      7\n");
+  const double none = std::nan("");
+  EXPECT_EQ(LinePlot({{{none, none}, 0, false}}, {"0", "1"}, {8, 2}, false), "");
+  // Only the last stretch has two ends.
+  const std::string gap =
+      LinePlot({{{0.1, none, 0.2, 0.3}, 0, false}}, {"0", "1", "2", "3"}, {9, 2}, false);
+  EXPECT_NE(gap.find("30.0 ┤      ⡠⠔⠊\n  10.0 ┤⡀\n"), std::string::npos) << gap;
+}
+
+RepetitionCell Cell10(const char* dataset, int layer, int lag, double share) {
+  RepetitionCell cell;
+  cell.dataset = dataset;
+  cell.layer = layer;
+  cell.lag = lag;
+  cell.pairs = 100;
+  cell.first_repeat = cell.any_overlap = share;
+  cell.uniform = cell.marginal = cell.shuffle = cell.token = {0.125, 0.125};
+  return cell;
+}
+
+TEST(RepetitionCurves, ALineForEachDataSetWithItsNullBeneath) {
+  const std::vector<RepetitionCell> cells = {
+      Cell10("arxiv", 0, 1, 0.14), Cell10("arxiv", 1, 1, 0.3), Cell10("wiki\n", 0, 1, 0.14),
+      Cell10("wiki\n", 1, 1, 0.2)};
+  const std::string text = RepetitionByLayerText(cells, {});
+  EXPECT_NE(text.find("arxiv            ▁█        14.0  30.0"), std::string::npos) << text;
+  EXPECT_NE(text.find("wiki␊"), std::string::npos);
+  EXPECT_NE(text.find("marginal null  ██        12.5  12.5"), std::string::npos) << text;
+}
+
+TEST(RepetitionCurves, LagsAreColumnsAndFigureRowsNameTheirLag) {
+  const std::vector<RepetitionCell> cells = {Cell10("arxiv", 3, 1, 0.3), Cell10("arxiv", 3, 4, 0.2),
+                                             Cell10("arxiv", 3, 64, 0.1)};
+  const std::string text = RepetitionByLagText(cells, {});
+  EXPECT_NE(text.find("arxiv         3  █▅▁     30.0  20.0  10.0  12.5"), std::string::npos)
+      << text;
+  const FigureTable table = RepetitionByLagFigure(cells, false);
+  EXPECT_EQ(table.figure, "lags");
+  EXPECT_EQ(table.rows.size(), 3u);
+  for (const auto& [name, value] : table.about) EXPECT_NE(name, "lag");
 }
 
 TEST(TextTable, NeverPassesControlCharactersOn) {

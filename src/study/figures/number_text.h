@@ -1,28 +1,32 @@
 // Numbers as terminals show them: "-" for what could not be computed.
 #pragma once
 
-#include <fmt/format.h>
-
-#include <cmath>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "study/analysis/bootstrap.h"
 
 namespace moescope::study {
 
-inline std::string RealText(double value, int digits) {
-  if (!std::isfinite(value)) return "-";
-  const double unit = std::pow(10.0, digits);
-  const double rounded = std::round(value * unit) / unit;
-  return fmt::format("{:.{}f}", rounded == 0 ? 0.0 : value, digits);  // no "-0.0"
-}
-inline std::string IntervalText(const std::optional<Interval>& interval, int digits) {
-  return interval ? RealText(interval->low, digits) + "-" + RealText(interval->high, digits) : "-";
-}
+std::string RealText(double value, int digits);
+std::string IntervalText(const std::optional<Interval>& interval, int digits);
 // Three digits, and four where it is small: permutation p-values reach 1 / 10,000.
-inline std::string ProbabilityText(double p) {
-  return p < 0.00005 ? "<0.0001" : RealText(p, p < 0.01 ? 4 : 3);
+std::string ProbabilityText(double p);
+// Of a share: percent with one decimal.
+std::string Percent(double share);
+std::string PercentInterval(const std::optional<Interval>& interval);
+
+// One line for the reasons that data sets have no interval, each (data set, why) once; nothing
+// where there is none.
+std::string WhyText(const std::vector<std::pair<std::string, std::string>>& reasons);
+// The same for rows that have `dataset` and `why_no_interval`.
+template <typename Row>
+std::string WhyLines(const std::vector<Row>& rows) {
+  std::vector<std::pair<std::string, std::string>> reasons;
+  for (const Row& row : rows) reasons.emplace_back(row.dataset, row.why_no_interval);
+  return WhyText(reasons);
 }
 
 }  // namespace moescope::study

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/units.h"
+#include "study/figures/number_text.h"
 #include "study/figures/palette.h"
 #include "study/figures/text_table.h"
 
@@ -14,41 +15,9 @@ namespace {
 
 constexpr auto kLeft = TextTable::Align::kLeft;
 
-std::string Percent(double share) {
-  return std::isfinite(share) ? fmt::format("{:.1f}", 100 * share) : "-";
-}
-
-std::string PercentInterval(const std::optional<Interval>& interval) {
-  if (!interval) return "-";
-  return fmt::format("{:.1f}-{:.1f}", 100 * interval->low, 100 * interval->high);
-}
-
 std::string RealInterval(const std::optional<Interval>& interval, int digits) {
   if (!interval) return "-";
   return fmt::format("{:.{}f}-{:.{}f}", interval->low, digits, interval->high, digits);
-}
-
-std::string Number(double value, int digits) {
-  return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "-";
-}
-
-// One line for each reason that data sets give for having no interval.
-template <typename Row>
-std::string WhyLines(const std::vector<Row>& rows) {
-  std::vector<std::pair<std::string, std::string>> reasons;  // data set, why
-  for (const Row& row : rows) {
-    const std::pair<std::string, std::string> reason = {row.dataset, row.why_no_interval};
-    if (reason.second.empty()) continue;
-    if (std::find(reasons.begin(), reasons.end(), reason) == reasons.end())
-      reasons.push_back(reason);
-  }
-  if (reasons.empty()) return "";
-  std::string text = "No interval: ";
-  for (size_t i = 0; i < reasons.size(); ++i) {
-    text += fmt::format("{}{} ({})", i == 0 ? "" : ", ", Printable(reasons[i].first),
-                        reasons[i].second);
-  }
-  return text + ".\n";
 }
 
 // Shares of one layer and choice: data sets down, experts across.

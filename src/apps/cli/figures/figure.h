@@ -39,6 +39,7 @@ struct FigureSession {
   FigureSession(const FigureOptions& given, bool needs_routes);
   // The layers asked for, by default the first, middle and last of the run.
   std::vector<int> Layers() const;
+  std::vector<int> AllLayers() const { return run.description().LayerNumbers(); }
 };
 
 // A figure's numbers, and the same for a terminal.
@@ -64,6 +65,8 @@ FigureFunction AddRepetition(CLI::App& app);
 FigureFunction AddDomains(CLI::App& app);
 FigureFunction AddAffinity(CLI::App& app);
 FigureFunction AddExplained(CLI::App& app);
+FigureFunction AddRepetitionByLayer(CLI::App& app);
+FigureFunction AddRepetitionByLag(CLI::App& app);
 FigureFunction AddPerplexity(CLI::App& app);
 FigureFunction AddExpertTokens(CLI::App& app);
 FigureFunction AddTokenExperts(CLI::App& app);
