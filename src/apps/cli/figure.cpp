@@ -30,6 +30,7 @@ constexpr FigureCommand kFigures[] = {
     {"explained", "What first choices follow from: token, previous token, position, domain",
      AddExplained},
     {"lags", "Repetition over the distance of the two tokens", AddRepetitionByLag},
+    {"indentation", "Whether indentation goes to one expert", AddIndentation},
     {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
     {"experts", "Which tokens go to an expert", AddExpertTokens},
     {"token", "Which experts saw a token", AddTokenExperts},

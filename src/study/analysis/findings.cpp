@@ -12,7 +12,7 @@
 #include "study/analysis/random.h"
 #include "study/analysis/row_pairs.h"
 #include "study/analysis/token_classes.h"
-#include "study/analysis/unit_split.h"
+#include "study/analysis/unit_halves.h"
 
 namespace moescope::study {
 namespace {
@@ -41,19 +41,6 @@ unsigned MixedClasses(const RowColumns& rows, const std::vector<uint8_t>& classe
     }
   }
   return mixed;
-}
-
-// Which half a unit is in. Units alternate in a random order within each data set, so that both
-// halves hold every data set of two or more.
-struct Halves {
-  std::vector<uint8_t> measured;  // [units of the run] 0: searched
-  bool is_split = false;          // false: a single unit, searched and measured alike
-  bool Searches(int32_t unit) const { return !is_split || measured[unit] == 0; }
-  bool Measures(int32_t unit) const { return !is_split || measured[unit] != 0; }
-};
-
-Halves SplitInHalves(const RowColumns& rows, uint64_t seed) {
-  return {SplitUnits(rows, 2, seed), rows.units.size() > 1};
 }
 
 // First choices of a layer counted by unit.

@@ -67,6 +67,7 @@ FigureFunction AddAffinity(CLI::App& app);
 FigureFunction AddExplained(CLI::App& app);
 FigureFunction AddRepetitionByLayer(CLI::App& app);
 FigureFunction AddRepetitionByLag(CLI::App& app);
+FigureFunction AddIndentation(CLI::App& app);
 FigureFunction AddPerplexity(CLI::App& app);
 FigureFunction AddExpertTokens(CLI::App& app);
 FigureFunction AddTokenExperts(CLI::App& app);
