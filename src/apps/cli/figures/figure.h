@@ -68,6 +68,7 @@ FigureFunction AddExplained(CLI::App& app);
 FigureFunction AddRepetitionByLayer(CLI::App& app);
 FigureFunction AddRepetitionByLag(CLI::App& app);
 FigureFunction AddIndentation(CLI::App& app);
+FigureFunction AddWords(CLI::App& app);
 FigureFunction AddPerplexity(CLI::App& app);
 FigureFunction AddExpertTokens(CLI::App& app);
 FigureFunction AddTokenExperts(CLI::App& app);
