@@ -69,6 +69,7 @@ FigureFunction AddRepetitionByLayer(CLI::App& app);
 FigureFunction AddRepetitionByLag(CLI::App& app);
 FigureFunction AddIndentation(CLI::App& app);
 FigureFunction AddWords(CLI::App& app);
+FigureFunction AddVocabulary(CLI::App& app);
 FigureFunction AddPerplexity(CLI::App& app);
 FigureFunction AddExpertTokens(CLI::App& app);
 FigureFunction AddTokenExperts(CLI::App& app);
