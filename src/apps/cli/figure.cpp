@@ -33,6 +33,7 @@ constexpr FigureCommand kFigures[] = {
     {"indentation", "Whether indentation goes to one expert", AddIndentation},
     {"words", "Whether the pieces of words go to one expert", AddWords},
     {"vocabulary", "How far the token decides its experts", AddVocabulary},
+    {"coactivation", "Which experts are chosen together", AddCoactivation},
     {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
     {"experts", "Which tokens go to an expert", AddExpertTokens},
     {"token", "Which experts saw a token", AddTokenExperts},
