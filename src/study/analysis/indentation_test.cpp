@@ -102,7 +102,7 @@ TEST(UnitHalves, ADataSetOfOneUnitChoosesAndMeasuresAlike) {
     builder.AddRow(1, 0, false);
   }
   const RowColumns rows = builder.Finish();
-  const Halves halves = SplitUnits(rows, 1);
+  const Halves halves = SplitInHalves(rows, 1);
   const DatasetHalves single = HalvesOf(halves, rows.datasets[0]);
   EXPECT_FALSE(single.is_split);
   EXPECT_TRUE(single.Searches(0) && single.Measures(0));

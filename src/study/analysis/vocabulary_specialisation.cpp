@@ -208,7 +208,7 @@ VocabularyCell CellOf(const RowColumns& rows, const DatasetInfo& info, const Lay
 
 std::vector<VocabularyCell> ComputeVocabulary(const RowColumns& rows, const LayerColumns& layer,
                                               const VocabularyOptions& options, ThreadPool& pool) {
-  const Halves halves = SplitUnits(rows, options.bootstrap.seed);
+  const Halves halves = SplitInHalves(rows, options.bootstrap.seed);
   const std::vector<int32_t> next = NextIds(rows);
   std::vector<VocabularyCell> cells;
   for (const DatasetInfo& info : rows.datasets) {

@@ -16,10 +16,6 @@ namespace {
 
 constexpr double kAlpha = 0.05;
 
-std::string Percent(double share) {
-  return RealText(100 * share, 1);
-}
-
 std::string Names(const std::vector<std::string>& names) {
   std::vector<std::string> printable;
   for (const std::string& name : names) printable.push_back(Printable(name));

@@ -13,15 +13,6 @@
 namespace moescope::study {
 namespace {
 
-std::string Percent(double share) {
-  return RealText(100 * share, 1);
-}
-
-std::string PercentInterval(const std::optional<Interval>& interval) {
-  if (!interval) return "-";
-  return IntervalText(Interval{100 * interval->low, 100 * interval->high}, 1);
-}
-
 std::string ShareBar(double share) {
   return std::isfinite(share) ? Bar(std::clamp(share, 0.0, 1.0), 20) : "";
 }

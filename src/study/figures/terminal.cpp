@@ -15,11 +15,6 @@ namespace {
 
 constexpr auto kLeft = TextTable::Align::kLeft;
 
-std::string RealInterval(const std::optional<Interval>& interval, int digits) {
-  if (!interval) return "-";
-  return fmt::format("{:.{}f}-{:.{}f}", interval->low, digits, interval->high, digits);
-}
-
 // Shares of one layer and choice: data sets down, experts across.
 struct Panel {
   int layer = 0;
@@ -180,9 +175,9 @@ std::string PerplexityText(const std::vector<PerplexityRow>& rows, const Termina
     if (std::isfinite(row.bits_per_byte)) largest = std::max(largest, row.bits_per_byte);
   }
   for (const PerplexityRow& row : rows) {
-    table.AddRow({Printable(row.dataset), Number(row.perplexity, 2),
-                  RealInterval(row.perplexity_interval, 2), Number(row.mean_loss, 4),
-                  Number(row.bits_per_byte, 3), FormatCount(row.predictions),
+    table.AddRow({Printable(row.dataset), RealText(row.perplexity, 2),
+                  IntervalText(row.perplexity_interval, 2), RealText(row.mean_loss, 4),
+                  RealText(row.bits_per_byte, 3), FormatCount(row.predictions),
                   FormatCount(row.tokens), FormatCount(row.documents), FormatCount(row.n_units),
                   largest > 0 ? Bar(row.bits_per_byte / largest, 12) : ""});
   }
@@ -201,7 +196,7 @@ std::string ExpertTokensText(int layer, int expert, const std::vector<ExpertToke
   for (const ExpertToken& token : tokens) {
     table.AddRow({"'" + Printable(token.text) + "'", fmt::format("{}", token.token_id),
                   FormatCount(token.count), FormatCount(token.occurrences),
-                  Percent(token.share_of_token), Number(token.lift, 2),
+                  Percent(token.share_of_token), RealText(token.lift, 2),
                   Percent(token.share_of_expert), Bar(token.share_of_token, 16)});
   }
   return fmt::format(

@@ -104,7 +104,7 @@ std::string WordExpertsText(const std::vector<WordExpertCell>& cells, const Term
          Percent(cell.iid_share), Percent(cell.token_share), Percent(cell.alike),
          Percent(cell.alike_token_null), Percent(cell.token_coverage),
          FormatCount(cell.occurrences),
-         Number(static_cast<double>(cell.pieces) / static_cast<double>(cell.occurrences), 2)});
+         RealText(static_cast<double>(cell.pieces) / static_cast<double>(cell.occurrences), 2)});
     previous = &cell;
   }
   return "Words asked for, percent. expert: the most frequent first choice of their pieces, share: "
