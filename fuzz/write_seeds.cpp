@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
   Write(folder, "safetensors_index_fuzz", "tiny",
         TinyShardedFolder()["model.safetensors.index.json"]);
   Write(folder, "tokenizer_model_fuzz", "tiny", TinyTokenizerModel());
+  Write(folder, "tokenizer_json_fuzz", "characters", TinyTokenizerJson());
+  Write(folder, "tokenizer_json_fuzz", "bytes", TinyByteLevelJson());
   Write(folder, "safetensors_fuzz", "types",
         WriteSafetensors({{"a", "F32", {2, 2}, std::string(16, 'a')},
                           {"b", "BF16", {3}, std::string(6, 'b')},

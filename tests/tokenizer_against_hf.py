@@ -1,6 +1,7 @@
 """Our tokenizers against the Hugging Face tokenizers package, on random Unicode.
 
-usage: tokenizer_against_hf.py TOKENIZER_IDS [--strings N] [--seed S] [--every-character] [FILE.json...]
+usage: tokenizer_against_hf.py TOKENIZER_IDS [--strings N] [--seed S] [--every-character] [--only KIND]...
+       [FILE.json...]
 
 Without files, vocabularies of all kinds that are read are trained on random text: byte level with the
 split expressions of GPT-2, Llama 3, Qwen2, SmolLM and others, byte fallback with Prepend and with
@@ -179,6 +180,7 @@ def main():
     parser.add_argument("--strings", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every-character", action="store_true")
+    parser.add_argument("--only", action="append", help="name of a kind of vocabulary, repeatable")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     n_different = n_strings = 0
@@ -186,6 +188,8 @@ def main():
         jobs = [(path, False) for path in arguments.files]
         if not jobs:
             for i, (name, only_old, *parts) in enumerate(kinds()):
+                if arguments.only and name not in arguments.only:
+                    continue
                 path = f"{folder}/{i} {name}.json"
                 train(rng, path, *parts)
                 jobs.append((path, only_old))

@@ -57,7 +57,8 @@ install_from_pypi() {
   local python=/usr/bin/python3
   [ -x $python ] || python=python3
   [ -x .deps/venv/bin/pip ] || $python -m venv .deps/venv
-  .deps/venv/bin/pip --disable-pip-version-check install -q --require-hashes --only-binary :all: -r "$1"
+  .deps/venv/bin/pip --disable-pip-version-check install -q --require-hashes --no-deps --only-binary :all: \
+    -r "$1"
 }
 
 # What tests compare us with; tests that find it missing say so and are skipped.

@@ -82,9 +82,9 @@ const std::vector<JsonValue>& JsonMembers::List(const std::string& key) {
 }
 
 void JsonMembers::RefuseOthers() const {
-  for (const auto& [key, value] : value_.members) {
-    if (!asked_.contains(key)) {
-      Unsupported(key.substr(0, 100), "no such member", value.Shown());
+  for (const JsonValue& member : value_.items) {
+    if (!asked_.contains(member.key)) {
+      Unsupported(member.key.substr(0, 100), "no such member", member.Shown());
     }
   }
 }

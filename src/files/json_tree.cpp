@@ -11,9 +11,9 @@ constexpr size_t kMaxValues = size_t{1} << 20;
 
 }  // namespace
 
-const JsonValue* JsonValue::Find(std::string_view key) const {
-  for (const auto& [name, value] : members) {
-    if (name == key) return &value;
+const JsonValue* JsonValue::Find(std::string_view name) const {
+  for (const JsonValue& item : items) {
+    if (kind == Kind::kObject && item.key == name) return &item;
   }
   return nullptr;
 }
@@ -43,14 +43,10 @@ JsonValue& JsonTreeBuilder::Add(JsonValue::Kind kind) {
     throw Error(ErrorKind::kCorrupt,
                 fmt::format("cannot read JSON: {}: expected at most {} values", path_, kMaxValues));
   }
-  JsonValue* value = &root_;
-  if (!open_.empty() && open_.back()->kind == JsonValue::Kind::kObject) {
-    value = &open_.back()->members.emplace_back(std::move(key_), JsonValue{}).second;
-  } else if (!open_.empty()) {
-    value = &open_.back()->items.emplace_back();
-  }
-  value->kind = kind;
-  return *value;
+  JsonValue& value = open_.empty() ? root_ : open_.back()->items.emplace_back();
+  if (!open_.empty() && open_.back()->kind == JsonValue::Kind::kObject) value.key = key_;
+  value.kind = kind;
+  return value;
 }
 
 void JsonTreeBuilder::Open(JsonValue::Kind kind) {

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "files/json_events.h"
@@ -15,14 +14,14 @@ struct JsonValue {
   enum class Kind : uint8_t { kNull, kBoolean, kUnsigned, kOtherNumber, kString, kArray, kObject };
   Kind kind = Kind::kNull;
   bool boolean = false;
-  uint64_t number = 0;  // kUnsigned
-  std::string text;     // kString; kOtherNumber as written
-  std::vector<JsonValue> items;
-  std::vector<std::pair<std::string, JsonValue>> members;  // in the order of the file
+  uint64_t number = 0;           // kUnsigned
+  std::string text;              // kString; kOtherNumber as written
+  std::string key;               // if this is a member of an object
+  std::vector<JsonValue> items;  // of a list or an object, in the order of the file
 
   bool IsNull() const { return kind == Kind::kNull; }
   // Null if this is no object or has no such member.
-  const JsonValue* Find(std::string_view key) const;
+  const JsonValue* Find(std::string_view name) const;
   // As a person would write it, shortened: for messages.
   std::string Shown() const;
 };
