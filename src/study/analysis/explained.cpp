@@ -252,7 +252,7 @@ class LayerFit {
   void AddDocument(const DocumentRange& document, const Base& base,
                    const std::vector<Table>& tables, const std::vector<LiftPool>& models,
                    std::span<double> sums) const {
-    std::vector<float> shares(layer_.n_experts);
+    std::vector<float> odds(layer_.n_experts);
     std::vector<double> losses(models.size());
     PooledRow pooled;
     pooled.log_base = base.log_shares.data();
@@ -264,7 +264,7 @@ class LayerFit {
         sums[First(t % n_, t >= n_)] += pooled.lifts[t][pooled.expert];
       }
       for (size_t m = 0; m < models.size(); ++m) {
-        losses[m] = PooledLoss(models[m], pooled, shares);
+        losses[m] = PooledLoss(models[m], pooled, odds);
       }
       const double loss = -pooled.log_base[pooled.expert];
       sums[kLoss] += loss;

@@ -45,9 +45,10 @@ TEST(LogLinearPool, FitsTheWeightOfALogisticCurve) {
   LiftPool pool = {{0}, {}};
   FitWeights(rows, 2, pool);
   EXPECT_NEAR(pool.weights[0], std::log(3.0) / 2, 1e-4);  // a square of weight 1 on 40,000 rows
-  std::vector<float> shares(2);
-  EXPECT_NEAR(PooledLoss(pool, rows[0], shares), -std::log(0.25), 1e-4);
-  EXPECT_NEAR(shares[0], 0.75, 1e-4);
+  std::vector<float> odds(2);
+  EXPECT_NEAR(PooledLoss(pool, rows[0], odds), -std::log(0.25), 1e-4);
+  EXPECT_NEAR(odds[0], 1, 1e-6);
+  EXPECT_NEAR(odds[1], 1.0 / 3, 1e-4);
 }
 
 TEST(LogLinearPool, SharesTheWeightOfTheSameLiftGivenTwice) {

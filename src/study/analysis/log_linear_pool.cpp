@@ -19,15 +19,17 @@ struct Curvature {
 Curvature Evaluate(std::span<const PooledRow> rows, int n_experts, const LiftPool& pool) {
   const size_t n = pool.lifts.size();
   Curvature at = {0, std::vector<double>(n), std::vector<double>(n * n)};
-  std::vector<float> shares(n_experts);
+  std::vector<float> odds(n_experts);
   std::vector<double> means(n), products(n * n);
   for (const PooledRow& row : rows) {
-    at.loss += PooledLoss(pool, row, shares);
+    at.loss += PooledLoss(pool, row, odds);
+    float sum = 0;
+    for (float one : odds) sum += one;
     std::fill(means.begin(), means.end(), 0.0);
     std::fill(products.begin(), products.end(), 0.0);
     for (int e = 0; e < n_experts; ++e) {
       for (size_t i = 0; i < n; ++i) {
-        const double lift = shares[e] * row.lifts[pool.lifts[i]][e];
+        const double lift = odds[e] / sum * row.lifts[pool.lifts[i]][e];
         means[i] += lift;
         for (size_t j = 0; j <= i; ++j) products[i * n + j] += lift * row.lifts[pool.lifts[j]][e];
       }
@@ -68,20 +70,21 @@ std::vector<double> Solve(std::vector<double> matrix, std::vector<double> x) {
 
 }  // namespace
 
-double PooledLoss(const LiftPool& pool, const PooledRow& row, std::span<float> shares) {
-  const size_t n_experts = shares.size();
-  std::copy_n(row.log_base, n_experts, shares.begin());
+double PooledLoss(const LiftPool& pool, const PooledRow& row, std::span<float> odds) {
+  const size_t n_experts = odds.size();
+  float* __restrict out = odds.data();
+  std::copy_n(row.log_base, n_experts, out);
   for (size_t i = 0; i < pool.lifts.size(); ++i) {
     const auto weight = static_cast<float>(pool.weights[i]);
-    const float* lift = row.lifts[pool.lifts[i]];
-    for (size_t e = 0; e < n_experts; ++e) shares[e] += weight * lift[e];
+    const float* __restrict lift = row.lifts[pool.lifts[i]];
+    for (size_t e = 0; e < n_experts; ++e) out[e] += weight * lift[e];
   }
-  const float chosen = shares[row.expert];
-  const float largest = *std::max_element(shares.begin(), shares.end());
+  const float chosen = out[row.expert];
+  float largest = out[0];
+  for (size_t e = 1; e < n_experts; ++e) largest = out[e] > largest ? out[e] : largest;
   float sum = 0;
-  for (float& share : shares) sum += share = std::exp(share - largest);
-  for (float& share : shares) share /= sum;
-  return std::log(static_cast<double>(sum)) + static_cast<double>(largest - chosen);
+  for (size_t e = 0; e < n_experts; ++e) sum += out[e] = std::exp(out[e] - largest);
+  return static_cast<double>(std::log(sum)) + static_cast<double>(largest - chosen);
 }
 
 void FitWeights(std::span<const PooledRow> rows, int n_experts, LiftPool& pool) {

@@ -26,8 +26,8 @@ struct LiftPool {
 };
 
 // -ln of the pooled share of row.expert: exp(log_base + sum of weight x lift), normalised over
-// experts. `shares` [n_experts] is filled with the pooled shares of all.
-double PooledLoss(const LiftPool& pool, const PooledRow& row, std::span<float> shares);
+// experts. `odds` [n_experts] is filled with the pooled shares of all over the largest.
+double PooledLoss(const LiftPool& pool, const PooledRow& row, std::span<float> odds);
 
 // Sets the weights to those with the smallest summed loss on `rows` plus half the sum of their
 // squares, which decides where rows cannot: Newton's method with halved steps, from 0.
