@@ -31,6 +31,7 @@ std::function<void()> AddInspect(CLI::App& app);
 std::function<void()> AddQuery(CLI::App& app);
 std::function<void()> AddRun(CLI::App& app);
 std::function<void()> AddTrace(CLI::App& app);
+std::function<void()> AddRoute(CLI::App& app);
 std::function<void()> AddReport(CLI::App& app);
 std::function<void()> AddVerify(CLI::App& app);
 

@@ -40,13 +40,14 @@ constexpr FigureCommand kFigures[] = {
     {"findings", "What the run shows, in sentences", AddFindings},
 };
 
-study::TerminalStyle StyleOf(const FigureOptions& options) {
+}  // namespace
+
+study::TerminalStyle StyleOf(const std::string& colour) {
   study::TerminalStyle style;
   const bool is_terminal = isatty(STDOUT_FILENO) == 1;
   const char* no_colour = std::getenv("NO_COLOR");
   const bool refused = no_colour != nullptr && *no_colour != '\0';
-  style.colour =
-      options.colour == "always" || (options.colour == "auto" && is_terminal && !refused);
+  style.colour = colour == "always" || (colour == "auto" && is_terminal && !refused);
   winsize size = {};
   if (is_terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
     style.width = std::max<int>(40, size.ws_col);
@@ -54,9 +55,9 @@ study::TerminalStyle StyleOf(const FigureOptions& options) {
   return style;
 }
 
-void AddCommonOptions(CLI::App& app, FigureOptions& options) {
-  app.add_option("run", options.run, "Run directory")->required();
-  app.add_option("--layers", options.layers, "Layers: 0,3 or all; default first, middle and last");
+void AddFigureOptions(CLI::App& app, FigureOptions& options, const char* default_layers) {
+  app.add_option("--layers", options.layers,
+                 fmt::format("Layers: 0,3 or all; default {}", default_layers));
   app.add_option("--samples", options.bootstrap.n_samples, "Bootstrap resamples")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
@@ -70,7 +71,14 @@ void AddCommonOptions(CLI::App& app, FigureOptions& options) {
   app.add_flag("--csv", options.csv, "Rows as CSV")->excludes(json);
 }
 
-void Print(const FigureOptions& options, const FigureSession& session, const Figure& figure) {
+void PrintText(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    ThrowErrno(errno, "write", "standard output");
+  }
+}
+
+void PrintFigure(const FigureSession& session, const Figure& figure) {
+  const FigureOptions& options = session.options;
   const study::Statement statement = study::MakeStatement(
       session.run, session.rows, options.bootstrap.seed, options.bootstrap.n_samples);
   std::string out;
@@ -81,18 +89,14 @@ void Print(const FigureOptions& options, const FigureSession& session, const Fig
   } else {
     out = figure.text + "\n" + study::StatementText(statement, session.style);
   }
-  if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size() || std::fflush(stdout) != 0) {
-    ThrowErrno(errno, "write", "standard output");
-  }
+  PrintText(out);
 }
-
-}  // namespace
 
 FigureSession::FigureSession(const FigureOptions& given, bool needs_routes)
     : options(given),
       run(store::Run::Open(given.run)),
       pool(given.n_threads),
-      style(StyleOf(given)) {
+      style(StyleOf(given.colour)) {
   if (needs_routes) study::RequireRoutes(run);
   store::DatabaseOptions limits;
   limits.memory_bytes = ParseBytes(given.memory);
@@ -111,13 +115,14 @@ std::function<void()> AddFigure(CLI::App& app) {
   app.require_subcommand(1);
   for (const FigureCommand& command : kFigures) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
-    AddCommonOptions(*sub, *options);
+    sub->add_option("run", options->run, "Run directory")->required();
+    AddFigureOptions(*sub, *options, "first, middle and last");
     FigureFunction draw = command.add(*sub);
     const bool needs_routes = command.needs_routes;
     sub->callback([=] {
       *chosen = [=] {
         FigureSession session(*options, needs_routes);
-        Print(*options, session, draw(session));
+        PrintFigure(session, draw(session));
       };
     });
   }

@@ -67,6 +67,29 @@ Json StatementObject(const Statement& statement) {
           {"bootstrap_samples", statement.bootstrap_samples}};
 }
 
+std::string JsonRows(const std::vector<std::string>& columns,
+                     const std::vector<std::vector<Cell>>& rows) {
+  std::string text = "[";
+  for (size_t r = 0; r < rows.size(); ++r) {
+    Json row = Json::object();
+    for (size_t c = 0; c < columns.size(); ++c) row[columns[c]] = ToJson(rows[r][c]);
+    text += fmt::format("{}\n  {}", r == 0 ? "" : ",", Dump(row));
+  }
+  return text + "]";
+}
+
+std::string JsonOf(const FigureTable& table, const std::string& statement) {
+  std::string text = fmt::format("{{\"figure\": {},\n", Dump(table.figure));
+  for (const auto& [name, value] : table.about) {
+    text += fmt::format(" {}: {},\n", Dump(name), Dump(ToJson(value)));
+  }
+  text += fmt::format(" \"rows\": {},\n", JsonRows(table.columns, table.rows));
+  for (const NamedRows& more : table.more) {
+    text += fmt::format(" {}: {},\n", Dump(more.name), JsonRows(more.columns, more.rows));
+  }
+  return text + fmt::format(" \"statement\": {}}}\n", statement);
+}
+
 std::string CsvField(const Cell& cell) {
   if (const auto* integer = std::get_if<int64_t>(&cell)) return fmt::format("{}", *integer);
   if (const auto* real = std::get_if<double>(&cell)) return fmt::format("{}", *real);
@@ -208,19 +231,12 @@ FigureTable FindingsFigure(const Findings& findings) {
 }
 
 std::string FigureJson(const FigureTable& table, const Statement& statement) {
-  std::string text = fmt::format("{{\"figure\": {},\n", Dump(table.figure));
-  for (const auto& [name, value] : table.about) {
-    text += fmt::format(" {}: {},\n", Dump(name), Dump(ToJson(value)));
-  }
-  text += " \"rows\": [";
-  for (size_t r = 0; r < table.rows.size(); ++r) {
-    Json row = Json::object();
-    for (size_t c = 0; c < table.columns.size(); ++c) {
-      row[table.columns[c]] = ToJson(table.rows[r][c]);
-    }
-    text += fmt::format("{}\n  {}", r == 0 ? "" : ",", Dump(row));
-  }
-  return text + fmt::format("],\n \"statement\": {}}}\n", StatementJson(statement));
+  return JsonOf(table, StatementJson(statement));
+}
+
+std::string FigureJson(const FigureTable& table, const Statement& a, const Statement& b) {
+  return JsonOf(table,
+                fmt::format("{{\"a\": {},\n  \"b\": {}}}", StatementJson(a), StatementJson(b)));
 }
 
 std::string FigureCsv(const FigureTable& table) {

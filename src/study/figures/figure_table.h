@@ -19,12 +19,20 @@ namespace moescope::study {
 // Empty: null in JSON, nothing in CSV, "-" on a terminal.
 using Cell = std::variant<std::monostate, int64_t, double, std::string>;
 
+// A further list of rows that belongs to a figure: links of a diagram, losses beside routes.
+struct NamedRows {
+  std::string name;
+  std::vector<std::string> columns;
+  std::vector<std::vector<Cell>> rows;
+};
+
 // The rows as --json and --csv give them: fractions, full precision, one name a column.
 struct FigureTable {
   std::string figure;                               // "7", "table5", "perplexity"
   std::vector<std::pair<std::string, Cell>> about;  // what holds for all rows: "convention", "lag"
   std::vector<std::string> columns;
   std::vector<std::vector<Cell>> rows;
+  std::vector<NamedRows> more;  // in JSON only, each under its name
 };
 
 FigureTable SharesFigure(const std::vector<ExpertShare>& shares,
@@ -38,6 +46,8 @@ FigureTable TokenExpertsFigure(const std::vector<TokenExpert>& experts);
 
 // {"figure": ..., about..., "rows": [{column: value}], "statement": {...}}, one line a row.
 std::string FigureJson(const FigureTable& table, const Statement& statement);
+// The same for a figure about two runs: "statement": {"a": {...}, "b": {...}}.
+std::string FigureJson(const FigureTable& table, const Statement& a, const Statement& b);
 // RFC 4180, with a header line.
 std::string FigureCsv(const FigureTable& table);
 // {"model": ..., ...}: the statement alone, as it stands in every JSON.

@@ -48,6 +48,14 @@ struct Figure {
   std::string text;
 };
 
+// For commands that print as figures do: route, diff. What they have beside their run.
+void AddFigureOptions(CLI::App& app, FigureOptions& options, const char* default_layers);
+study::TerminalStyle StyleOf(const std::string& colour);
+// As text with the run's statement, JSON or CSV, whichever the options say.
+void PrintFigure(const FigureSession& session, const Figure& figure);
+// Throws Error(kIo) when it cannot be written.
+void PrintText(const std::string& text);
+
 using FigureFunction = std::function<Figure(FigureSession&)>;
 
 struct FigureCommand {

@@ -1,0 +1,69 @@
+#include "study/analysis/layer_reals.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/cancellation.h"
+#include "base/error.h"
+
+namespace moescope::study {
+
+std::vector<float> LoadLayerReals(const store::Run& run, store::Database& database,
+                                  const RowColumns& rows, int layer,
+                                  const std::vector<std::string>& names) {
+  const size_t n_columns = names.size();
+  const int64_t n_tokens = rows.n_rows() + rows.n_special;
+  std::vector<float> values(static_cast<size_t>(rows.n_rows()) * n_columns,
+                            std::numeric_limits<float>::quiet_NaN());
+  std::string sql = "SELECT token";
+  for (const std::string& name : names) sql += fmt::format(", coalesce({}, 'NaN'::FLOAT)", name);
+  sql += fmt::format(" FROM routes WHERE layer = {}", layer);
+  std::vector<std::span<const double>> columns(n_columns);
+  database.Stream(sql, [&](store::Chunk& chunk) {
+    ThrowIfCancelled();
+    const auto tokens = chunk.Integers(0);
+    for (size_t c = 0; c < n_columns; ++c) columns[c] = chunk.Reals(static_cast<int>(c) + 1);
+    for (int64_t r = 0; r < chunk.n_rows(); ++r) {
+      if (tokens[r] < 0 || tokens[r] >= n_tokens) {
+        throw Error(
+            ErrorKind::kCorrupt,
+            fmt::format("cannot analyse {}/routes/layer={:02}: token {} is not in tokens; run "
+                        "'moescope verify' on it",
+                        run.directory(), layer, tokens[r]));
+      }
+      const int64_t row = rows.row_of_token.empty() ? tokens[r] : rows.row_of_token[tokens[r]];
+      if (row < 0) continue;
+      float* out = values.data() + row * static_cast<int64_t>(n_columns);
+      for (size_t c = 0; c < n_columns; ++c) out[c] = static_cast<float>(columns[c][r]);
+    }
+  });
+  return values;
+}
+
+std::vector<float> LoadNormalisedWeights(const store::Run& run, store::Database& database,
+                                         const RowColumns& rows, const LayerColumns& layer) {
+  const int n_slots = layer.experts_per_token;
+  std::vector<std::string> names;
+  for (int slot = 0; slot < n_slots; ++slot) names.push_back(fmt::format("weight_{}", slot));
+  std::vector<float> weights = LoadLayerReals(run, database, rows, layer.layer, names);
+  for (int64_t row = 0; row < rows.n_rows(); ++row) {
+    float* weight = weights.data() + row * n_slots;
+    const int16_t* expert = layer.experts.data() + row * n_slots;
+    float sum = 0;
+    int n_chosen = 0;
+    for (int slot = 0; slot < n_slots; ++slot) {
+      if (expert[slot] < 0 || !std::isfinite(weight[slot]) || weight[slot] < 0) weight[slot] = 0;
+      n_chosen += expert[slot] >= 0;
+      sum += weight[slot];
+    }
+    for (int slot = 0; slot < n_slots; ++slot) {
+      if (expert[slot] < 0) continue;
+      weight[slot] = sum > 0 ? weight[slot] / sum : 1.0f / static_cast<float>(n_chosen);
+    }
+  }
+  return weights;
+}
+
+}  // namespace moescope::study
