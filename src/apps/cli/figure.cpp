@@ -37,6 +37,8 @@ constexpr FigureCommand kFigures[] = {
     {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
     {"experts", "Which tokens go to an expert", AddExpertTokens},
     {"token", "Which experts saw a token", AddTokenExperts},
+    {"paths", "Paths of first choices over layers, beside independence", AddPaths},
+    {"card", "Everything about one expert", AddCard},
     {"findings", "What the run shows, in sentences", AddFindings},
 };
 

@@ -145,9 +145,6 @@ std::string ExpertsOfTokenSql(const store::Run& run, const std::vector<int32_t>&
       Join(token_ids), DatasetCondition(options.dataset), columns, Join(layers), arms);
 }
 
-namespace {
-
-// "#123" is a token id; anything else is looked up as the bytes of tokens.
 std::vector<int32_t> FindTokens(store::Database& database, const std::string& text) {
   std::vector<int32_t> ids;
   std::string condition = fmt::format("bytes = encode({}) OR bytes = encode({})",
@@ -170,8 +167,6 @@ std::vector<int32_t> FindTokens(store::Database& database, const std::string& te
                           "vocabulary\"'",
                           text));
 }
-
-}  // namespace
 
 std::vector<TokenExpert> ExpertsOfToken(const store::Run& run, store::Database& database,
                                         const std::string& text, const std::vector<int>& layers,

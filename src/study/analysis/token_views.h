@@ -56,6 +56,10 @@ std::vector<TokenExpert> ExpertsOfToken(const store::Run& run, store::Database& 
                                         const std::string& text, const std::vector<int>& layers,
                                         const TokenViewOptions& options);
 
+// Ids of the tokens whose text is `text`, with or without a leading space, or of "#123";
+// increasing. Throws Error(kNotFound) when there are none.
+std::vector<int32_t> FindTokens(store::Database& database, const std::string& text);
+
 // The SQL of both views, for people to start from (and the benchmark to time).
 std::string TokensOfExpertSql(const store::Run& run, int layer, int expert, ExpertTokenOrder order,
                               const TokenViewOptions& options);

@@ -82,6 +82,8 @@ FigureFunction AddCoactivation(CLI::App& app);
 FigureFunction AddPerplexity(CLI::App& app);
 FigureFunction AddExpertTokens(CLI::App& app);
 FigureFunction AddTokenExperts(CLI::App& app);
+FigureFunction AddPaths(CLI::App& app);
+FigureFunction AddCard(CLI::App& app);
 FigureFunction AddFindings(CLI::App& app);
 
 }  // namespace moescope::cli
