@@ -1,5 +1,7 @@
 // Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, comparisons
 // of data sets with 9,999 permutations, and the two token views, warm. Routes are even and
+// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, paths, words,
+// a run against itself, an expert's card, and the two token views, warm. Routes are even and
 // independent, so the answers are known.
 //   study_bench FOLDER [tokens = 1250000] [layers = 8] [threads = 0]
 // keeps the run in FOLDER for the next time.
@@ -16,8 +18,14 @@
 #include "study/analysis/affinity.h"
 #include "study/analysis/domains.h"
 #include "study/analysis/explained.h"
+#include "study/analysis/expert_card.h"
+#include "study/analysis/path_distance.h"
+#include "study/analysis/paths.h"
 #include "study/analysis/repetition.h"
+#include "study/analysis/run_diff.h"
+#include "study/analysis/token_classes.h"
 #include "study/analysis/token_views.h"
+#include "study/analysis/word_routes.h"
 
 namespace moescope {
 namespace {
@@ -60,6 +68,39 @@ void CompareDatasets(const store::Run& run, store::Database& database,
   for (const study::ExplainedShare& share : shares) MOESCOPE_CHECK(std::abs(share.first) < 0.01);
   total += affine + explaining;
   Report("domains, affinity and explained together", total, 25);
+// What follows words, paths and experts through the layers, and a run against itself.
+void RunRoutes(const store::Run& run, store::Database& database, const study::RowColumns& rows,
+               ThreadPool& pool) {
+  const std::vector<int> layers = run.description().LayerNumbers();
+  study::Paths paths;
+  Report("paths over 3 layers, 99 shifts", Seconds([&] {
+           paths = study::ComputePaths(run, database, rows, {}, study::ParseLayers("", layers), {},
+                                       pool);
+         }),
+         10);
+  MOESCOPE_CHECK(paths.dependence < 1e-3 && paths.p > 0.01);
+  const auto vocabulary = study::LoadVocabularyBytes(database);
+  Report("words: index, routes of two, one pair", Seconds([&] {
+           const study::WordIndex index(rows, vocabulary, -1);
+           const study::Occurrences a = index.Find("#48"), b = index.Find("#49");
+           const auto words =
+               study::ComputeWordRoutes(run, database, rows, vocabulary, {a, b}, layers, {}, pool);
+           MOESCOPE_CHECK(words[0].occurrences > 1000);
+           const auto pairs =
+               study::ComputePathDistances(run, database, rows, index, {{a, b}}, layers, {}, pool);
+           MOESCOPE_CHECK(std::abs(pairs[0].sets.distance - 0.75) < 0.01);
+         }),
+         10);
+  Report("a run against itself", Seconds([&] {
+           const auto diff = study::DiffRuns({run, database}, {run, database}, rows, {}, {}, pool);
+           MOESCOPE_CHECK(diff.cells[0].sets_changed == 0);
+         }),
+         10);
+  Report("card of an expert", Seconds([&] {
+           const auto card = study::MakeExpertCard(run, database, rows, layers.back(), 3, {}, pool);
+           MOESCOPE_CHECK(card.contexts.size() == 16);
+         }),
+         5);
 }
 
 void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_threads) {
@@ -97,6 +138,7 @@ void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_thread
 
   CompareDatasets(run, *database, rows, pool);
 
+  RunRoutes(run, *database, rows, pool);
   const int last_layer = run.description().LayerNumbers().back();
   for (const auto order : {study::ExpertTokenOrder::kCount, study::ExpertTokenOrder::kLift}) {
     std::vector<study::ExpertToken> tokens;

@@ -25,6 +25,7 @@ std::function<void()> AddChat(CLI::App& app);
 std::function<void()> AddConvert(CLI::App& app);
 std::function<void()> AddDemo(CLI::App& app);
 std::function<void()> AddExplain(CLI::App& app);
+std::function<void()> AddDiff(CLI::App& app);
 std::function<void()> AddImport(CLI::App& app);
 std::function<void()> AddFigure(CLI::App& app);
 std::function<void()> AddInspect(CLI::App& app);

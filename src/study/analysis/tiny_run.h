@@ -17,6 +17,7 @@ struct TinyToken {
   std::string bytes;             // "<s>": special
   std::vector<int16_t> experts;  // [n_layers * experts_per_token], layer by layer; {}: dense
   float loss = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> margins = {};  // [n_layers]; {}: 0
 };
 
 struct TinyDocument {
@@ -44,6 +45,7 @@ inline void WriteTinyRun(const std::string& directory, int n_layers, int n_exper
   std::vector<store::TokenRecord> tokens;
   const int n_routed = description.n_route_layers();
   std::vector<std::vector<int16_t>> experts(n_routed);
+  std::vector<std::vector<float>> margins(n_routed);
   for (const TinyDocument& document : documents) {
     bool is_new = true;
     for (const auto& dataset : description.datasets) is_new &= dataset.name != document.dataset;
@@ -69,6 +71,7 @@ inline void WriteTinyRun(const std::string& directory, int n_layers, int n_exper
       for (int layer = 0; layer < n_routed; ++layer) {
         const auto begin = tiny.experts.begin() + layer * experts_per_token;
         experts[layer].insert(experts[layer].end(), begin, begin + experts_per_token);
+        margins[layer].push_back(tiny.margins.empty() ? 0 : tiny.margins[layer]);
       }
     }
   }
@@ -77,7 +80,9 @@ inline void WriteTinyRun(const std::string& directory, int n_layers, int n_exper
                                    1.0f / static_cast<float>(std::max(1, experts_per_token)));
   const std::vector<float> zeros(tokens.size());
   std::vector<store::LayerRoutes> routes;
-  for (const auto& layer : experts) routes.push_back({layer, weights, zeros, zeros, {}});
+  for (int layer = 0; layer < n_routed; ++layer) {
+    routes.push_back({experts[layer], weights, margins[layer], zeros, {}});
+  }
   store::RunWriter writer(directory, description, vocabulary, uint64_t{64} << 20);
   writer.CommitWave(records, tokens, routes);
   writer.Finish();
