@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "study/analysis/random.h"
 #include "study/analysis/route_paths.h"
+#include "study/analysis/unit_strata.h"
 
 namespace moescope::study {
 namespace {
@@ -182,9 +183,6 @@ void AddIntervals(const RowColumns& rows, const CompleteRows& complete, const Ro
                   std::vector<std::pair<int32_t, PathShare>>& chosen, Paths& result) {
   std::vector<int32_t> column_of(numbered.n_paths(), -1);
   for (size_t c = 0; c < chosen.size(); ++c) column_of[chosen[c].first] = static_cast<int32_t>(c);
-  std::vector<int32_t> place(rows.units.size(), -1);
-  std::vector<int64_t> strata;
-  int32_t n_units = 0;
   std::vector<uint8_t> is_used(rows.units.size());
   std::vector<int32_t> unit_of(complete.of.size());
   size_t document = 0;
@@ -195,27 +193,21 @@ void AddIntervals(const RowColumns& rows, const CompleteRows& complete, const Ro
     unit_of[i] = rows.documents[document].unit;
     is_used[unit_of[i]] = 1;
   }
-  for (const DatasetInfo& dataset : rows.datasets) {
-    const int32_t before = n_units;
-    for (int32_t unit : dataset.units) {
-      if (is_used[unit]) place[unit] = n_units++;
-    }
-    if (n_units > before) strata.push_back(n_units - before);
-  }
+  const UnitStrata units = StratifyUnits(rows, is_used);
   const int n_columns = static_cast<int>(chosen.size()) + 1;
-  std::vector<double> sums(static_cast<size_t>(n_units) * n_columns);
+  std::vector<double> sums(static_cast<size_t>(units.n_units) * n_columns);
   for (size_t i = 0; i < complete.of.size(); ++i) {
-    double* unit = sums.data() + static_cast<size_t>(place[unit_of[i]]) * n_columns;
+    double* unit = sums.data() + static_cast<size_t>(units.place[unit_of[i]]) * n_columns;
     unit[n_columns - 1] += 1;
     const int32_t column = column_of[numbered.path_of_item()[i]];
     if (column >= 0) unit[column] += 1;
   }
   std::vector<Ratio> ratios;
   for (int c = 0; c + 1 < n_columns; ++c) ratios.push_back({c, n_columns - 1});
-  const auto intervals = BootstrapStratifiedRatios(sums, n_columns, strata, ratios,
+  const auto intervals = BootstrapStratifiedRatios(sums, n_columns, units.strata, ratios,
                                                    KeyOfName("paths"), options.bootstrap, pool);
-  result.n_units = n_units;
-  result.why_no_interval = WhyNoInterval(n_units, "");
+  result.n_units = units.n_units;
+  result.why_no_interval = WhyNoInterval(units.n_units, "");
   for (size_t c = 0; c < intervals.size(); ++c) chosen[c].second.interval = intervals[c];
 }
 

@@ -10,6 +10,7 @@
 #include "study/analysis/layer_reals.h"
 #include "study/analysis/random.h"
 #include "study/analysis/same_text.h"
+#include "study/analysis/unit_strata.h"
 
 namespace moescope::study {
 namespace {
@@ -20,19 +21,18 @@ constexpr int kAll = -1;  // not one data set but all
 struct Part {
   std::string name;
   int dataset = kAll;
-  std::vector<int32_t> units;  // into RowColumns::units
-  std::vector<int64_t> strata;
+  UnitStrata units;
   std::string unit_by;
 };
 
 std::vector<Part> PartsOf(const RowColumns& rows) {
   std::vector<Part> parts(1);
+  parts[0].units = StratifyUnits(rows, std::vector<uint8_t>(rows.units.size(), 1));
   for (size_t d = 0; d < rows.datasets.size(); ++d) {
     const DatasetInfo& info = rows.datasets[d];
-    const auto n_units = static_cast<int64_t>(info.units.size());
-    parts.push_back({info.name, static_cast<int>(d), info.units, {n_units}, info.unit_by});
-    parts[0].units.insert(parts[0].units.end(), info.units.begin(), info.units.end());
-    parts[0].strata.push_back(n_units);
+    std::vector<uint8_t> is_used(rows.units.size());
+    for (int32_t unit : info.units) is_used[unit] = 1;
+    parts.push_back({info.name, static_cast<int>(d), StratifyUnits(rows, is_used), info.unit_by});
   }
   return parts;
 }
@@ -139,12 +139,10 @@ void AddShares(const Part& part, const RowColumns& rows, const LayerPair& layers
 void AddDecisions(const Part& part, const RowColumns& rows,
                   const std::vector<DocumentCounts>& counts, const BootstrapOptions& bootstrap,
                   ThreadPool& pool, DiffCell& cell) {
-  std::vector<int32_t> place(rows.units.size(), -1);
-  for (size_t u = 0; u < part.units.size(); ++u) place[part.units[u]] = static_cast<int32_t>(u);
-  std::vector<double> sums(part.units.size() * kColumns);
+  std::vector<double> sums(static_cast<size_t>(part.units.n_units) * kColumns);
   double totals[kColumns] = {};
   for (size_t d = 0; d < counts.size(); ++d) {
-    const int32_t unit = place[rows.documents[d].unit];
+    const int32_t unit = part.units.place[rows.documents[d].unit];
     if (unit < 0) continue;
     for (int column = 0; column < kColumns; ++column) {
       const auto value = static_cast<double>(counts[d].sums[column]);
@@ -160,7 +158,7 @@ void AddDecisions(const Part& part, const RowColumns& rows,
   cell.saturation = OrNan(totals[kCommon], totals[kSlots]);
   const Ratio ratios[] = {
       {kSetsChanged, kDecisions}, {kFirstChanged, kDecisions}, {kCommon, kSlots}};
-  const auto intervals = BootstrapStratifiedRatios(sums, kColumns, part.strata, ratios,
+  const auto intervals = BootstrapStratifiedRatios(sums, kColumns, part.units.strata, ratios,
                                                    KeyOfName(part.name), bootstrap, pool);
   if (intervals.empty()) return;
   cell.set_change_interval = intervals[0];
@@ -217,12 +215,10 @@ std::vector<DiffLoss> CompareLosses(const std::vector<Part>& parts, const RowCol
   enum { kPredictions, kDifference, kLossColumns };
   std::vector<DiffLoss> result;
   for (const Part& part : parts) {
-    std::vector<int32_t> place(rows.units.size(), -1);
-    for (size_t u = 0; u < part.units.size(); ++u) place[part.units[u]] = static_cast<int32_t>(u);
-    std::vector<double> sums(part.units.size() * kLossColumns);
+    std::vector<double> sums(static_cast<size_t>(part.units.n_units) * kLossColumns);
     DocumentLosses total;
     for (size_t d = 0; d < losses.size(); ++d) {
-      const int32_t unit = place[rows.documents[d].unit];
+      const int32_t unit = part.units.place[rows.documents[d].unit];
       if (unit < 0) continue;
       total.predictions += losses[d].predictions;
       total.loss_a += losses[d].loss_a;
@@ -237,11 +233,11 @@ std::vector<DiffLoss> CompareLosses(const std::vector<Part>& parts, const RowCol
     loss.loss_a = OrNan(total.loss_a, static_cast<double>(total.predictions));
     loss.loss_b = OrNan(total.loss_b, static_cast<double>(total.predictions));
     loss.difference = OrNan(total.loss_b - total.loss_a, static_cast<double>(total.predictions));
-    loss.n_units = static_cast<int64_t>(part.units.size());
+    loss.n_units = part.units.n_units;
     loss.why_no_interval = WhyNoInterval(loss.n_units, part.unit_by);
     const Ratio ratio = {kDifference, kPredictions};
-    const auto intervals = BootstrapStratifiedRatios(sums, kLossColumns, part.strata, {&ratio, 1},
-                                                     KeyOfName(part.name), bootstrap, pool);
+    const auto intervals = BootstrapStratifiedRatios(
+        sums, kLossColumns, part.units.strata, {&ratio, 1}, KeyOfName(part.name), bootstrap, pool);
     if (!intervals.empty() && total.predictions > 0) loss.interval = intervals[0];
   }
   return result;
@@ -282,7 +278,7 @@ RunDiff DiffRuns(const OpenRun& a, const OpenRun& b, const RowColumns& rows,
       DiffCell& cell = diff.cells.emplace_back();
       cell.dataset = part.name;
       cell.layer = number;
-      cell.n_units = static_cast<int64_t>(part.units.size());
+      cell.n_units = part.units.n_units;
       cell.why_no_interval = WhyNoInterval(cell.n_units, part.unit_by);
       AddShares(part, rows, pair, counts, cell, diff);
       if (!compare_sets) continue;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "study/analysis/random.h"
 #include "study/analysis/route_paths.h"
+#include "study/analysis/unit_strata.h"
 
 namespace moescope::study {
 namespace {
@@ -18,33 +19,26 @@ namespace {
 struct Word {
   const Occurrences* occurrences;
   std::vector<int32_t> unit;    // [n] place of each occurrence's unit among the word's units
-  std::vector<int64_t> strata;  // units of each data set
+  std::vector<int64_t> strata;  // units of each stratum
   RoutePaths paths;
   std::vector<std::vector<double>> first_shares;  // [layer][expert], of rows with a path
 };
 
-// Numbers the units of a word, data set by data set, and counts documents.
+// Numbers the units of a word, and counts documents.
 Word MakeWord(const RowColumns& rows, const Occurrences& occurrences, WordRoutes& routes) {
   Word word = {&occurrences, {}, {}, RoutePaths(static_cast<int64_t>(occurrences.rows.size())), {}};
   const std::vector<int32_t> documents = DocumentsOfRows(rows, occurrences.rows);
-  std::map<std::pair<int32_t, int32_t>, int32_t> place;  // (data set, unit)
-  for (int32_t d : documents) place[{rows.documents[d].dataset, rows.documents[d].unit}] = 0;
-  int32_t next = 0, dataset = -1;
-  for (auto& [unit, number] : place) {
-    if (unit.first != dataset) word.strata.push_back(0);
-    dataset = unit.first;
-    ++word.strata.back();
-    number = next++;
-  }
-  for (int32_t d : documents) {
-    word.unit.push_back(place[{rows.documents[d].dataset, rows.documents[d].unit}]);
-  }
+  std::vector<uint8_t> is_used(rows.units.size());
+  for (int32_t d : documents) is_used[rows.documents[d].unit] = 1;
+  const UnitStrata units = StratifyUnits(rows, is_used);
+  word.strata = units.strata;
+  for (int32_t d : documents) word.unit.push_back(units.place[rows.documents[d].unit]);
   routes.word = occurrences.text;
   routes.occurrences = static_cast<int64_t>(occurrences.rows.size());
   routes.documents =
       static_cast<int64_t>(std::set<int32_t>(documents.begin(), documents.end()).size());
-  routes.n_units = next;
-  routes.why_no_interval = WhyNoInterval(next, "");
+  routes.n_units = units.n_units;
+  routes.why_no_interval = WhyNoInterval(units.n_units, "");
   return word;
 }
 

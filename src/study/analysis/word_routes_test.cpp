@@ -7,6 +7,7 @@
 #include "study/analysis/route_paths.h"
 #include "study/analysis/tiny_run.h"
 #include "study/analysis/token_classes.h"
+#include "study/analysis/unit_strata.h"
 
 namespace moescope::study {
 namespace {
@@ -58,6 +59,19 @@ TEST_F(WordRoutesOfRun, NamesDatasetsThereAre) {
   EXPECT_EQ(FindDataset(rows, ""), -1);
   EXPECT_EQ(FindDataset(rows, "b"), 1);
   EXPECT_THROW(FindDataset(rows, "c"), Error);
+}
+
+TEST(UnitStrata, PoolsDatasetsOfASingleUnit) {
+  RowColumnsBuilder builder;
+  const char* const kText[][2] = {{"a", "1"}, {"b", "1"}, {"b", "2"}, {"c", "1"}, {"b", "3"}};
+  for (const auto& [dataset, unit] : kText) builder.BeginDocument(0, dataset, unit);
+  const RowColumns rows = builder.Finish();
+  const UnitStrata all = StratifyUnits(rows, {1, 1, 1, 1, 1});
+  EXPECT_EQ(all.strata, (std::vector<int64_t>{3, 2}));  // b; a and c
+  EXPECT_EQ(all.place, (std::vector<int32_t>{3, 0, 1, 4, 2}));
+  const UnitStrata some = StratifyUnits(rows, {0, 1, 0, 1, 0});
+  EXPECT_EQ(some.strata, (std::vector<int64_t>{2}));
+  EXPECT_EQ(some.place, (std::vector<int32_t>{-1, 0, -1, 1, -1}));
 }
 
 TEST(RoutePaths, NumbersPathsAndLeavesOutDroppedChoices) {
