@@ -30,6 +30,19 @@ std::string SmallPercentInterval(const std::optional<Interval>& interval) {
   return SmallPercent(interval->low) + " to " + SmallPercent(interval->high);
 }
 
+// Differences of kernels are far below what five digits show, and not zero.
+std::string LossDifference(double difference) {
+  constexpr double kShown = 5e-5;
+  if (difference == 0) return "0";
+  if (std::abs(difference) < kShown) return fmt::format("{:+.1e}", difference);
+  return std::isfinite(difference) ? fmt::format("{:+.5f}", difference) : "-";
+}
+
+std::string LossInterval(const std::optional<Interval>& interval) {
+  if (!interval) return "-";
+  return LossDifference(interval->low) + " to " + LossDifference(interval->high);
+}
+
 std::string Margin(double margin) {
   return std::isfinite(margin) ? fmt::format("{:.4g}", margin) : "-";
 }
@@ -107,11 +120,9 @@ std::string LossesText(const RunDiff& diff) {
   }
   for (const DiffLoss& loss : diff.losses) {
     table.AddRow({DatasetName(loss.dataset), DisplayReal(loss.loss_a, 4),
-                  DisplayReal(loss.loss_b, 4), fmt::format("{:+.5f}", loss.difference),
-                  loss.interval
-                      ? fmt::format("{:+.5f} to {:+.5f}", loss.interval->low, loss.interval->high)
-                      : "-",
-                  FormatCount(loss.predictions), FormatCount(loss.n_units)});
+                  DisplayReal(loss.loss_b, 4), LossDifference(loss.difference),
+                  LossInterval(loss.interval), FormatCount(loss.predictions),
+                  FormatCount(loss.n_units)});
   }
   return "Mean loss in nats, of tokens that have one in both runs\n\n" + table.Format();
 }
