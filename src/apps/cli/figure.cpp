@@ -34,6 +34,7 @@ constexpr FigureCommand kFigures[] = {
     {"words", "Whether the pieces of words go to one expert", AddWords},
     {"vocabulary", "How far the token decides its experts", AddVocabulary},
     {"coactivation", "Which experts are chosen together", AddCoactivation},
+    {"crosslayer", "What first choices of two layers say about each other", AddCrossLayer},
     {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
     {"experts", "Which tokens go to an expert", AddExpertTokens},
     {"token", "Which experts saw a token", AddTokenExperts},

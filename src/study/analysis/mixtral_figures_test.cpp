@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "store/database.h"
+#include "study/analysis/cross_layer.h"
 #include "study/analysis/expert_shares.h"
 #include "study/analysis/planted_routes.h"
 #include "study/analysis/vocabulary_specialisation.h"
@@ -117,6 +118,47 @@ TEST_P(MixtralFigures, VocabularySpecialisationAndSharesAreThePublishedOnes) {
       const double published = published_["top2_counts"][l][expert].get<double>() /
                                (kChosen * published_["tokens"].get<double>());
       EXPECT_NEAR(shares[expert].share, published, kBetweenPasses);
+    }
+  }
+}
+
+// Bits of 0 -> 7 and 7 -> 15 as published for c4; those of the others follow from the same counts.
+TEST_P(MixtralFigures, InformationBetweenLayersIsThePublishedOne) {
+  ThreadPool pool(2);
+  const std::pair<int, int> pairs[] = {{0, 7}, {7, 15}};
+  const double c4[] = {0.0865, 0.1422};
+  for (size_t p = 0; p < 2; ++p) {
+    const std::string name =
+        std::to_string(pairs[p].first) + "->" + std::to_string(pairs[p].second);
+    RowColumnsBuilder builder;
+    builder.BeginDocument(0, "mixtral", "stream");
+    builder.BeginSequence();
+    std::vector<int16_t> first, second;
+    for (int a = 0; a < kExperts; ++a) {
+      for (int b = 0; b < kExperts; ++b) {
+        const auto n = published_["crosslayer_top1_counts"][name][a][b].get<int64_t>();
+        first.insert(first.end(), n, static_cast<int16_t>(a));
+        second.insert(second.end(), n, static_cast<int16_t>(b));
+      }
+    }
+    for (size_t row = 0; row < first.size(); ++row) {
+      builder.AddRow(-1, static_cast<int32_t>(row), false);
+    }
+    const RowColumns rows = builder.Finish();
+    CrossLayerOptions options;
+    options.n_shifts = 0;
+    const CrossLayerCell cell =
+        ComputeCrossLayer(rows, kExperts, pairs[p], first, second, options, pool)[0];
+    EXPECT_EQ(cell.rows, published_["tokens"].get<int64_t>());
+    EXPECT_NEAR(cell.information.plug_in - cell.information.miller_madow, 0.00017, 0.000005);
+    if (std::string(GetParam()) == "c4") {
+      EXPECT_NEAR(cell.information.plug_in, c4[p], 1e-4);
+    }
+    // The margins are the published first choices.
+    LayerColumns layer = {pairs[p].first, kExperts, 1, first};
+    const auto shares = ComputeExpertShares(rows, layer, {}, pool);
+    for (int expert = 0; expert < kExperts; ++expert) {
+      EXPECT_EQ(shares[expert].count, published_["top1_counts"][p][expert].get<int64_t>());
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +18,8 @@ Json ToJson(const Cell& cell) {
       [](const auto& value) -> Json {
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>) {
           return nullptr;
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(value)>, CountTable>) {
+          return value.Rows();
         } else {
           return value;
         }
@@ -93,6 +96,11 @@ std::string JsonOf(const FigureTable& table, const std::string& statement) {
 std::string CsvField(const Cell& cell) {
   if (const auto* integer = std::get_if<int64_t>(&cell)) return fmt::format("{}", *integer);
   if (const auto* real = std::get_if<double>(&cell)) return fmt::format("{}", *real);
+  if (const auto* table = std::get_if<CountTable>(&cell)) {
+    std::vector<std::string> rows;
+    for (const auto& row : table->Rows()) rows.push_back(fmt::format("{}", fmt::join(row, " ")));
+    return fmt::format("{}", fmt::join(rows, ";"));
+  }
   const auto* text = std::get_if<std::string>(&cell);
   if (text == nullptr) return "";
   if (text->find_first_of(",\"\r\n") == std::string::npos) return *text;
@@ -102,6 +110,16 @@ std::string CsvField(const Cell& cell) {
 }
 
 }  // namespace
+
+std::vector<std::vector<int64_t>> CountTable::Rows() const {
+  std::vector<std::vector<int64_t>> rows;
+  for (size_t i = 0; i < counts.size(); i += n_columns) {
+    rows.emplace_back(
+        counts.begin() + static_cast<int64_t>(i),
+        counts.begin() + static_cast<int64_t>(std::min(i + n_columns, counts.size())));
+  }
+  return rows;
+}
 
 FigureTable SharesFigure(const std::vector<ExpertShare>& shares, ShareConvention convention) {
   FigureTable table;

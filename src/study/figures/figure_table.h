@@ -16,8 +16,16 @@
 
 namespace moescope::study {
 
+// A table of counts inside a cell, row by row: a list of lists in JSON, rows separated by ";" and
+// counts by blanks in CSV.
+struct CountTable {
+  int n_columns = 1;
+  std::vector<int64_t> counts;
+  std::vector<std::vector<int64_t>> Rows() const;
+};
+
 // Empty: null in JSON, nothing in CSV, "-" on a terminal.
-using Cell = std::variant<std::monostate, int64_t, double, std::string>;
+using Cell = std::variant<std::monostate, int64_t, double, std::string, CountTable>;
 
 // A further list of rows that belongs to a figure: links of a diagram, losses beside routes.
 struct NamedRows {

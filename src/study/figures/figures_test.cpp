@@ -55,6 +55,17 @@ TEST(TextTable, AlignsByWhatATerminalShows) {
             "\x1b[1mab\x1b[0m     3\n");
 }
 
+TEST(FigureTable, ATableInACellIsAListOfRows) {
+  FigureTable table;
+  table.figure = "counts";
+  table.columns = {"name", "counts"};
+  table.rows = {{std::string("a"), CountTable{2, {1, 2, 3, 4}}}, {std::string("b"), CountTable{}}};
+  const auto json = nlohmann::json::parse(FigureJson(table, {}));
+  EXPECT_EQ(json["rows"][0]["counts"].dump(), "[[1,2],[3,4]]");
+  EXPECT_EQ(json["rows"][1]["counts"].dump(), "[]");
+  EXPECT_EQ(FigureCsv(table), "name,counts\r\na,1 2;3 4\r\nb,\r\n");
+}
+
 TEST(LinePlot, DrawsALineFromCornerToCornerAndLeavesGapsOut) {
   const std::vector<PlotLine> rising = {{{0.1, 0.3}, 0, false}};
   EXPECT_EQ(LinePlot(rising, {"0", "7"}, {8, 2}, false),

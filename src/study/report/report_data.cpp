@@ -44,6 +44,7 @@ struct CellToJson {
   Json operator()(int64_t value) const { return value; }
   Json operator()(double value) const { return Number(value); }
   Json operator()(const std::string& value) const { return value; }
+  Json operator()(const CountTable& value) const { return value.Rows(); }
 };
 
 // The same columns as the figure's --json, rows as arrays.

@@ -79,6 +79,7 @@ FigureFunction AddIndentation(CLI::App& app);
 FigureFunction AddWords(CLI::App& app);
 FigureFunction AddVocabulary(CLI::App& app);
 FigureFunction AddCoactivation(CLI::App& app);
+FigureFunction AddCrossLayer(CLI::App& app);
 FigureFunction AddPerplexity(CLI::App& app);
 FigureFunction AddExpertTokens(CLI::App& app);
 FigureFunction AddTokenExperts(CLI::App& app);
