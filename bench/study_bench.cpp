@@ -3,6 +3,9 @@
 // Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, paths, words,
 // a run against itself, an expert's card, and the two token views, warm. Routes are even and
 // independent, so the answers are known.
+// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, what looks
+// beyond shares, and the two token views, warm. Routes are even and independent, so the answers are
+// known.
 //   study_bench FOLDER [tokens = 1250000] [layers = 8] [threads = 0]
 // keeps the run in FOLDER for the next time.
 #include <fmt/format.h>
@@ -21,11 +24,16 @@
 #include "study/analysis/expert_card.h"
 #include "study/analysis/path_distance.h"
 #include "study/analysis/paths.h"
+#include "study/analysis/coactivation.h"
+#include "study/analysis/cross_layer.h"
+#include "study/analysis/indentation.h"
 #include "study/analysis/repetition.h"
 #include "study/analysis/run_diff.h"
 #include "study/analysis/token_classes.h"
 #include "study/analysis/token_views.h"
 #include "study/analysis/word_routes.h"
+#include "study/analysis/vocabulary_specialisation.h"
+#include "study/analysis/word_consistency.h"
 
 namespace moescope {
 namespace {
@@ -101,6 +109,37 @@ void RunRoutes(const store::Run& run, store::Database& database, const study::Ro
            MOESCOPE_CHECK(card.contexts.size() == 16);
          }),
          5);
+// Everything that looks beyond shares, over all layers.
+void TimeStructure(const store::Run& run, store::Database& database, const study::RowColumns& rows,
+                   ThreadPool& pool) {
+  const std::vector<int> layers = run.description().LayerNumbers();
+  Report(
+      "repetition at lags 1 to 64 by powers of two", Seconds([&] {
+        study::RepetitionLagTable(run, database, rows, layers, {1, 2, 4, 8, 16, 32, 64}, {}, pool);
+      }),
+      30);
+  Report("indentation",
+         Seconds([&] { study::IndentationTable(run, database, rows, layers, {}, pool); }), 10);
+  Report("words", Seconds([&] { study::WordTable(run, database, rows, layers, {}, pool); }), 10);
+  std::vector<study::VocabularyCell> vocabulary;
+  Report("vocabulary specialisation", Seconds([&] {
+           vocabulary = study::VocabularyTable(run, database, rows, layers, {}, pool);
+         }),
+         10);
+  for (const study::VocabularyCell& cell : vocabulary) {
+    MOESCOPE_CHECK(std::abs(cell.type_weighted - cell.null_type_weighted) < 0.01);
+  }
+  Report("co-activation",
+         Seconds([&] { study::CoactivationTable(run, database, rows, layers, {}, pool); }), 10);
+  std::vector<study::CrossLayerCell> cross;
+  Report("information between layers", Seconds([&] {
+           cross = study::CrossLayerTable(run, database, rows, study::ParseLayerPairs("", layers),
+                                          {}, pool);
+         }),
+         20);
+  for (const study::CrossLayerCell& cell : cross) {
+    MOESCOPE_CHECK(cell.information.plug_in < 0.01);
+  }
 }
 
 void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_threads) {
@@ -139,6 +178,8 @@ void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_thread
   CompareDatasets(run, *database, rows, pool);
 
   RunRoutes(run, *database, rows, pool);
+  TimeStructure(run, *database, rows, pool);
+
   const int last_layer = run.description().LayerNumbers().back();
   for (const auto order : {study::ExpertTokenOrder::kCount, study::ExpertTokenOrder::kLift}) {
     std::vector<study::ExpertToken> tokens;
