@@ -64,10 +64,10 @@ std::string CrossLayerText(const std::vector<CrossLayerCell>& cells,
     const std::string interval =
         cell.interval ? fmt::format("{:.3f}-{:.3f}", cell.interval->low, cell.interval->high) : "-";
     table.AddRow({is_new ? fmt::format("{} -> {}", cell.layer, cell.other) : "",
-                  Printable(cell.dataset), Number(cell.information.plug_in, 4), interval,
-                  Number(cell.information.miller_madow, 4), Number(cell.shift_null, 4),
-                  Number(cell.p_value, 3), Number(cell.given_token.plug_in, 4),
-                  Number(cell.given_token_null, 4), Number(cell.covered.plug_in, 4),
+                  Printable(cell.dataset), RealText(cell.information.plug_in, 4), interval,
+                  RealText(cell.information.miller_madow, 4), RealText(cell.shift_null, 4),
+                  RealText(cell.p_value, 3), RealText(cell.given_token.plug_in, 4),
+                  RealText(cell.given_token_null, 4), RealText(cell.covered.plug_in, 4),
                   Percent(cell.token_coverage)});
     previous = &cell;
   }
