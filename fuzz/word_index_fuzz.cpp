@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t n_words = data[0] % 16;
   size_t at = 1;
   for (size_t i = 0; i < n_words && at < size; ++i) {
-    const size_t length = std::min<size_t>(data[at++], size - at);
+    const size_t asked = data[at++];
+    const size_t length = std::min(asked, size - at);
     vocabulary.emplace_back(reinterpret_cast<const char*>(data + at), length);
     at += length;
   }
