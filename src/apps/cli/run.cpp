@@ -66,9 +66,13 @@ class Printer {
       waiting_.erase(waiting_.begin());
     }
   }
-  void Finish() {
-    for (const std::string& text : waiting_) Write(text);
+  // Ends the line, also before the message of an error.
+  ~Printer() {
     if (!silent_) Write("\n");
+  }
+  void PrintRest() {
+    for (const std::string& text : waiting_) Write(text);
+    waiting_.clear();
   }
 
  private:
@@ -114,25 +118,28 @@ class Runner {
     if (!options_.generation.ignore_end) {
       generate.end_ids = engine::EndTokens(opened_.model->config(), *opened_.tokenizer);
     }
-    Printer printer(options_, watcher_ ? &*watcher_ : nullptr, layer_,
-                    opened_.model->config().n_experts);
-    const bool echo = !options_.no_echo && !options_.chat;
-    text::StreamingDecoder decoder(*opened_.tokenizer);
-    for (int32_t id : prompt) {
-      const std::string text = decoder.Push(id);
-      printer.Add(echo ? text : "");
+    engine::Generated result;
+    {
+      Printer printer(options_, watcher_ ? &*watcher_ : nullptr, layer_,
+                      opened_.model->config().n_experts);
+      const bool echo = !options_.no_echo && !options_.chat;
+      text::StreamingDecoder decoder(*opened_.tokenizer);
+      for (int32_t id : prompt) {
+        const std::string text = decoder.Push(id);
+        printer.Add(echo ? text : "");
+      }
+      routing::Probe* probes[] = {watcher_ ? &*watcher_ : nullptr};
+      result = engine::Generate(
+          session_, *opened_.tokenizer, {}, prompt, generate,
+          [&](int32_t, const std::string& text) {
+            printer.PrintUpTo(session_.length());
+            printer.Add(text);
+          },
+          std::span(probes, watcher_ ? 1 : 0));
+      RunLastToken(result, std::span(probes, watcher_ ? 1 : 0));
+      printer.PrintUpTo(session_.length());
+      printer.PrintRest();
     }
-    routing::Probe* probes[] = {watcher_ ? &*watcher_ : nullptr};
-    const engine::Generated result = engine::Generate(
-        session_, *opened_.tokenizer, {}, prompt, generate,
-        [&](int32_t, const std::string& text) {
-          printer.PrintUpTo(session_.length());
-          printer.Add(text);
-        },
-        std::span(probes, watcher_ ? 1 : 0));
-    RunLastToken(result, std::span(probes, watcher_ ? 1 : 0));
-    printer.PrintUpTo(session_.length());
-    printer.Finish();
     options_.json ? PrintJson(prompt, result) : PrintSummary(prompt, result);
   }
 
