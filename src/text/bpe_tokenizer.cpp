@@ -102,12 +102,6 @@ class BpeTokenizer : public Tokenizer {
   }
   std::string TokenText(int32_t id) const override { return Piece(id).text; }
   bool IsControl(int32_t id) const override { return Piece(id).type == PieceType::kControl; }
-  std::string Decode(const std::vector<int32_t>& ids) const override {
-    std::string text;
-    bool at_start = true;
-    for (const int32_t id : ids) text += NextBytes(id, at_start);
-    return text;
-  }
   int vocab_size() const override { return static_cast<int>(vocabulary_->pieces.size()); }
   int bos_id() const override { return vocabulary_->bos_id; }
   int eos_id() const override { return vocabulary_->eos_id; }

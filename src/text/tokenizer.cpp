@@ -46,4 +46,11 @@ std::string Tokenizer::Identity(const EncodeOptions& options) const {
   return fmt::format("{:016x}", XXH3_64bits(both.data(), both.size()));
 }
 
+std::string Tokenizer::Decode(const std::vector<int32_t>& ids) const {
+  std::string text;
+  bool at_start = true;
+  for (const int32_t id : ids) text += NextBytes(id, at_start);
+  return text;
+}
+
 }  // namespace moescope::text

@@ -59,7 +59,7 @@ class Tokenizer {
   // True for control and special tokens (BOS, EOS, <|im_start|>): they stand for no text.
   virtual bool IsControl(int32_t id) const = 0;
   // The text of ids, without the dummy prefix. Ids out of range throw Error(kBadInput).
-  virtual std::string Decode(const std::vector<int32_t>& ids) const = 0;
+  std::string Decode(const std::vector<int32_t>& ids) const;
   virtual int vocab_size() const = 0;
   virtual int bos_id() const = 0;  // -1: none
   virtual int eos_id() const = 0;

@@ -77,16 +77,7 @@ Value Renderer::CallDict(const Arguments& arguments) {
     entries.assign(other.dict->entries, other.dict->entries + other.dict->n);
   }
   for (const auto& [name, value] : arguments.named) {
-    runtime_.Step(1 + entries.size() / kWordsPerStep);
-    const Value key = Value::String(name);
-    const auto at = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) {
-      return runtime_.Equal(entry.key, key);
-    });
-    if (at == entries.end()) {
-      entries.push_back({key, value});
-    } else {
-      at->value = value;
-    }
+    runtime_.SetEntry(Value::String(name), value, entries);
   }
   return runtime_.NewDict(entries);
 }

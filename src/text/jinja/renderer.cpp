@@ -462,15 +462,7 @@ Value Renderer::EvaluateDict(const Node& node) {
     const Value key = Evaluate(*node.children[i]);
     const Value value = Evaluate(*node.children[i + 1]);
     if (key.is(Kind::kList) || key.is(Kind::kDict)) runtime_.RefuseKind("use as a key", key);
-    runtime_.Step(1 + entries.size() / kWordsPerStep);
-    const auto at = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) {
-      return runtime_.Equal(entry.key, key);
-    });
-    if (at == entries.end()) {
-      entries.push_back({key, value});
-    } else {
-      at->value = value;
-    }
+    runtime_.SetEntry(key, value, entries);
   }
   return runtime_.NewDict(entries);
 }

@@ -112,6 +112,17 @@ Value Runtime::NewRange(const Range& range) {
   return result;
 }
 
+void Runtime::SetEntry(const Value& key, const Value& value, std::vector<Entry>& entries) {
+  Step(1 + entries.size() / kWordsPerStep);
+  const auto at = std::find_if(entries.begin(), entries.end(),
+                               [&](const Entry& entry) { return Equal(entry.key, key); });
+  if (at == entries.end()) {
+    entries.push_back({key, value});
+  } else {
+    at->value = value;
+  }
+}
+
 Value Runtime::NewDict(std::span<const Entry> entries) {
   CheckCount(entries.size());
   Step(1 + entries.size() / kWordsPerStep);

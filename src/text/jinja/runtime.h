@@ -63,6 +63,8 @@ class Runtime {
   Value NewPair(const Value& first, const Value& second);
   Value NewRange(const Range& range);
   Value NewDict(std::span<const Entry> entries);
+  // Sets a key of a dict that is being made, in its place if it is there.
+  void SetEntry(const Value& key, const Value& value, std::vector<Entry>& entries);
   Value NewMethod(const Method& method);
 
   bool Truth(const Value& value) const;
