@@ -13,7 +13,7 @@
 #include "base/cancellation.h"
 #include "base/error.h"
 #include "base/platform/file.h"
-#include "store/valid_utf8.h"
+#include "base/valid_utf8.h"
 
 namespace moescope::lab {
 namespace {
@@ -121,7 +121,7 @@ class FileHasher {
 
   void AddFile(const RandomAccessFile& file, std::vector<HashedPart> parts) {
     const auto index = static_cast<int>(out_.files.size());
-    out_.files.push_back({.name = store::ValidUtf8(fs::path(file.path()).filename().string()),
+    out_.files.push_back({.name = ValidUtf8(fs::path(file.path()).filename().string()),
                           .n_bytes = file.size(),
                           .modified = ModifiedNanoseconds(file.path())});
     HashedPart rest{.file = index, .name = "outside tensors", .is_rest = true};
@@ -134,7 +134,7 @@ class FileHasher {
       at = part.offset + part.n_bytes;
       AddRange(file, part.offset, at, hasher);
       part.file = index;
-      part.name = store::ValidUtf8(part.name);
+      part.name = ValidUtf8(part.name);
       part.xxh3 = hasher.Digest();
       out_.parts.push_back(std::move(part));
     }
@@ -204,7 +204,7 @@ uint64_t ModelHashes::n_bytes() const {
 std::string AbsoluteModelPath(const std::string& path) {
   std::error_code error;
   const fs::path resolved = fs::canonical(path, error);
-  return store::ValidUtf8(error ? path : resolved.string());
+  return ValidUtf8(error ? path : resolved.string());
 }
 
 uint64_t BytesToHash(const files::Checkpoint& checkpoint) {

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/platform/file.h"
-#include "store/valid_utf8.h"
+#include "base/valid_utf8.h"
 
 namespace moescope::store {
 namespace {

@@ -18,8 +18,8 @@
 #include "base/error.h"
 #include "base/platform/durable_file.h"
 #include "base/platform/file.h"
+#include "base/valid_utf8.h"
 #include "store/row_source.h"
-#include "store/valid_utf8.h"
 
 namespace moescope::store {
 namespace {

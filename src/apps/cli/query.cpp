@@ -12,8 +12,8 @@
 #include "apps/cli/command.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "base/valid_utf8.h"
 #include "store/run.h"
-#include "store/valid_utf8.h"
 
 namespace moescope::cli {
 namespace {
@@ -59,9 +59,9 @@ std::string Number(double value) {
 std::vector<std::string> UniqueNames(const std::vector<std::string>& columns) {
   std::vector<std::string> names;
   for (const std::string& column : columns) {
-    std::string name = store::ValidUtf8(column);
+    std::string name = ValidUtf8(column);
     for (int n = 1; std::find(names.begin(), names.end(), name) != names.end(); ++n) {
-      name = fmt::format("{}:{}", store::ValidUtf8(column), n);
+      name = fmt::format("{}:{}", ValidUtf8(column), n);
     }
     names.push_back(std::move(name));
   }
@@ -73,7 +73,7 @@ ordered_json ToJson(const Value& value) {
   if (const auto* real = std::get_if<double>(&value)) {
     return std::isfinite(*real) ? ordered_json(*real) : ordered_json(nullptr);
   }
-  if (const auto* text = std::get_if<std::string>(&value)) return store::ValidUtf8(*text);
+  if (const auto* text = std::get_if<std::string>(&value)) return ValidUtf8(*text);
   return nullptr;
 }
 
@@ -103,7 +103,7 @@ std::string Cell(const Value& value) {
   if (text == nullptr) return "null";
   std::string cell;
   size_t characters = 0;
-  for (char c : store::ValidUtf8(*text)) {
+  for (char c : ValidUtf8(*text)) {
     bool begins = (static_cast<uint8_t>(c) & 0xC0) != 0x80;
     if (begins && ++characters > kMaxCellCharacters) return cell + "...";
     if (c == '\n')

@@ -12,10 +12,10 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/units.h"
+#include "base/valid_utf8.h"
 #include "lab/model_hashes.h"
 #include "store/manifest.h"
 #include "store/run.h"
-#include "store/valid_utf8.h"
 
 namespace moescope::cli {
 namespace {
@@ -35,7 +35,7 @@ void VerifyRun(const VerifyOptions& options) {
   if (options.json) {
     ordered_json rows = ordered_json::array();
     for (const std::string& problem : result.problems) {
-      rows.push_back({{"problem", store::ValidUtf8(problem)}});
+      rows.push_back({{"problem", ValidUtf8(problem)}});
     }
     ordered_json report = {{"rows", rows},
                            {"n_files", result.n_files},

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace moescope::store {
+namespace moescope {
 
 // The text with each byte that is not part of a well-formed UTF-8 character replaced by U+FFFD.
 std::string ValidUtf8(std::string_view text);
 
-}  // namespace moescope::store
+}  // namespace moescope

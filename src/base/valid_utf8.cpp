@@ -1,9 +1,9 @@
-#include "store/valid_utf8.h"
+#include "base/valid_utf8.h"
 
 #include <algorithm>
 #include <cstdint>
 
-namespace moescope::store {
+namespace moescope {
 namespace {
 
 // Bytes of the well-formed character at the start of `text`, 0 if there is none.
@@ -42,4 +42,4 @@ std::string ValidUtf8(std::string_view text) {
   return valid;
 }
 
-}  // namespace moescope::store
+}  // namespace moescope
