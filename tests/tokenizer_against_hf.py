@@ -181,7 +181,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every-character", action="store_true")
     parser.add_argument("--only", action="append", help="name of a kind of vocabulary, repeatable")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     rng = random.Random(arguments.seed)
     n_different = n_strings = 0
     with tempfile.TemporaryDirectory() as folder:

@@ -121,7 +121,8 @@ void Encoder::Normalise(const Part& part) {
 // Calls take(begin, end, is_match) for the stretches that a step tells apart, in order, until it
 // returns false.
 template <typename F>
-void ForEachStretch(const CutStep& cut, std::string_view text, F&& take) {
+void ForEachStretch(const CutStep& cut, std::string_view text, RegexMatcher::Workspace& regex,
+                    F&& take) {
   size_t done = 0;
   // A match, and what lies before it.
   const auto match = [&](size_t begin, size_t end) {
@@ -134,7 +135,7 @@ void ForEachStretch(const CutStep& cut, std::string_view text, F&& take) {
       if (!match(done, cut.scanner->EndOfPart(text, done))) return;
     }
   } else if (cut.regex != nullptr) {
-    RegexMatcher::Search search(*cut.regex, text);
+    RegexMatcher::Search search(*cut.regex, text, regex);
     while (done < text.size()) {
       const RegexMatcher::Search::Match found = search.Next(done);
       if (found.begin == found.end) break;
@@ -160,7 +161,8 @@ void ForEachStretch(const CutStep& cut, std::string_view text, F&& take) {
 
 // Calls take(begin, end) for the parts a step makes of a text, until it returns false.
 template <typename F>
-void ForEachPart(const CutStep& cut, std::string_view text, F&& take) {
+void ForEachPart(const CutStep& cut, std::string_view text, RegexMatcher::Workspace& regex,
+                 F&& take) {
   const Behaviour behaviour = cut.step.behaviour;
   bool has_pending = false, pending_match = false, stopped = false;
   size_t pending_begin = 0, pending_end = 0;
@@ -169,7 +171,7 @@ void ForEachPart(const CutStep& cut, std::string_view text, F&& take) {
     has_pending = false;
     return !stopped;
   };
-  ForEachStretch(cut, text, [&](size_t begin, size_t end, bool is_match) {
+  ForEachStretch(cut, text, regex, [&](size_t begin, size_t end, bool is_match) {
     is_match = is_match != cut.step.invert;
     if (behaviour == Behaviour::kIsolated) return take(begin, end);
     if (behaviour == Behaviour::kRemoved) return is_match || take(begin, end);
@@ -225,7 +227,7 @@ void Encoder::Cut(size_t step, const Part& part) {
   const bool cuts = cut.scanner || cut.step.kind == PreTokeniserStep::Kind::kSplit ||
                     cut.step.kind == PreTokeniserStep::Kind::kDigits || cut.step.split;
   if (!cuts) return Cut(step + 1, changed);
-  ForEachPart(cut, changed.text, [&](size_t begin, size_t end) {
+  ForEachPart(cut, changed.text, scratch_.regex, [&](size_t begin, size_t end) {
     Cut(step + 1, changed.Sub(begin, end));
     return !Full();
   });

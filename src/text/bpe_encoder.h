@@ -52,6 +52,7 @@ struct BpeScratch {
   Merger merger;
   std::vector<int32_t> symbols;
   std::vector<uint32_t> unit_ends, lengths;
+  RegexMatcher::Workspace regex;
   NormalisedText normalised;
   std::vector<std::unique_ptr<NormalisedText>> changed;  // by step
 };

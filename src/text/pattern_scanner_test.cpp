@@ -24,7 +24,8 @@ Ends EndsOfScanner(const PatternScanner& scanner, std::string_view text) {
 // The expression itself; a gap between matches would be a part too.
 Ends EndsOfExpression(const RegexMatcher& matcher, std::string_view text) {
   Ends ends;
-  RegexMatcher::Search search(matcher, text);
+  RegexMatcher::Workspace workspace;
+  RegexMatcher::Search search(matcher, text, workspace);
   for (size_t at = 0; at < text.size();) {
     const RegexMatcher::Search::Match match = search.Next(at);
     if (match.begin > at) ends.push_back(match.begin);

@@ -101,69 +101,54 @@ RegexMatcher::RegexMatcher(const std::string& expression) : code_(std::make_uniq
 RegexMatcher::~RegexMatcher() = default;
 RegexMatcher::RegexMatcher(RegexMatcher&&) noexcept = default;
 
-struct RegexMatcher::Search::State {
-  State(const Code& its_code, std::string_view its_text)
-      : code(its_code),
-        text(its_text),
-        data(pcre2_match_data_create(1, nullptr)),
-        context(pcre2_match_context_create(nullptr)),
-        looks_left(kLooksPerText + kLooksPerByte * its_text.size()) {
-    if (data == nullptr || context == nullptr) throw std::bad_alloc();
-    pcre2_set_heap_limit(context, kHeapKibibytes);
-  }
+struct RegexMatcher::Workspace::State {
+  pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
+  pcre2_match_context* context = pcre2_match_context_create(nullptr);
   ~State() {
     pcre2_match_data_free(data);
     pcre2_match_context_free(context);
   }
-  [[noreturn]] void Refuse(size_t at) const {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("cannot tokenise: byte {} of a part of {} bytes: the split expression "
-                            "'{}' takes more steps than are allowed; use another tokenizer",
-                            at, text.size(), Shown(code.expression)));
-  }
-  Match NextInValid(size_t from, size_t end);
-  int MatchWindow(size_t from, size_t window_end, bool whole);
-
-  const Code& code;
-  std::string_view text;
-  pcre2_match_data* data;
-  pcre2_match_context* context;
-  uint64_t looks_left;
-  size_t valid_end = 0;  // the text is UTF-8 from valid_begin up to here
-  size_t valid_begin = 0;
 };
 
-RegexMatcher::Search::Search(const RegexMatcher& matcher, std::string_view text)
-    : state_(std::make_unique<State>(*matcher.code_, text)) {}
-RegexMatcher::Search::~Search() = default;
+RegexMatcher::Workspace::Workspace() : state_(std::make_unique<State>()) {
+  if (state_->data == nullptr || state_->context == nullptr) throw std::bad_alloc();
+  pcre2_set_heap_limit(state_->context, kHeapKibibytes);
+}
+RegexMatcher::Workspace::~Workspace() = default;
 
-int RegexMatcher::Search::State::MatchWindow(size_t from, size_t window_end, bool whole) {
-  const size_t window = window_end - from;
-  const auto limit = static_cast<uint32_t>(
-      std::min<uint64_t>(kStepsPerMatch + uint64_t{kStepsPerByte} * window, UINT32_MAX));
-  pcre2_set_match_limit(context, limit);
-  if (looks_left < window) Refuse(from);
-  looks_left -= window;
-  // What lies before `from` is seen by expressions that look back.
-  const char* subject = text.data() + valid_begin;
-  return pcre2_match(code.code, reinterpret_cast<PCRE2_SPTR>(subject), window_end - valid_begin,
-                     from - valid_begin,
-                     PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | (whole ? 0u : PCRE2_PARTIAL_HARD), data,
-                     context);
+void RegexMatcher::Search::Refuse(size_t at) const {
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("cannot tokenise: byte {} of a part of {} bytes: the split expression "
+                          "'{}' takes more steps than are allowed; use another tokenizer",
+                          at, text_.size(), Shown(code_.expression)));
 }
 
-RegexMatcher::Search::Match RegexMatcher::Search::State::NextInValid(size_t from, size_t end) {
+int RegexMatcher::Search::MatchWindow(size_t from, size_t window_end) {
+  const size_t window = window_end - from;
+  n_looked_ += window;
+  if (n_looked_ > kLooksPerText + kLooksPerByte * text_.size()) Refuse(from);
+  const auto limit = static_cast<uint32_t>(
+      std::min<uint64_t>(kStepsPerMatch + uint64_t{kStepsPerByte} * window, UINT32_MAX));
+  pcre2_set_match_limit(workspace_.context, limit);
+  const uint32_t partial = window_end == valid_end_ ? 0u : PCRE2_PARTIAL_HARD;
+  // What lies before `from` is seen by expressions that look back.
+  const char* subject = text_.data() + valid_begin_;
+  return pcre2_match(code_.code, reinterpret_cast<PCRE2_SPTR>(subject), window_end - valid_begin_,
+                     from - valid_begin_, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | partial,
+                     workspace_.data, workspace_.context);
+}
+
+RegexMatcher::Search::Match RegexMatcher::Search::NextInValid(size_t from) {
   size_t window = kFirstWindow;
-  while (from < end) {
-    size_t window_end = from + std::min(window, end - from);
-    while (window_end < end && (static_cast<uint8_t>(text[window_end]) & 0xC0) == 0x80) {
+  while (from < valid_end_) {
+    size_t window_end = from + std::min(window, valid_end_ - from);
+    while (window_end < valid_end_ && (static_cast<uint8_t>(text_[window_end]) & 0xC0) == 0x80) {
       ++window_end;
     }
-    const bool whole = window_end == end;
-    const int result = MatchWindow(from, window_end, whole);
+    const int result = MatchWindow(from, window_end);
     if (result > 0) {
-      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(data);
-      return {valid_begin + range[0], valid_begin + range[1]};
+      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(workspace_.data);
+      return {valid_begin_ + range[0], valid_begin_ + range[1]};
     }
     if (result == PCRE2_ERROR_PARTIAL) {
       window *= 2;
@@ -173,24 +158,23 @@ RegexMatcher::Search::Match RegexMatcher::Search::State::NextInValid(size_t from
       Refuse(from);
     }
   }
-  return {end, end};
+  return {valid_end_, valid_end_};
 }
 
 // Broken bytes end a text for an expression and are matched by none.
 RegexMatcher::Search::Match RegexMatcher::Search::Next(size_t from) {
-  State& state = *state_;
-  while (from < state.text.size()) {
-    if (from >= state.valid_end) {
-      while (from < state.text.size() && !StepUtf8(state.text, from).valid) ++from;
-      const size_t broken = FindBrokenUtf8(state.text.substr(from));
-      state.valid_begin = from;
-      state.valid_end = broken == std::string_view::npos ? state.text.size() : from + broken;
+  while (from < text_.size()) {
+    if (from >= valid_end_) {
+      while (from < text_.size() && !StepUtf8(text_, from).valid) ++from;
+      const size_t broken = FindBrokenUtf8(text_.substr(from));
+      valid_begin_ = from;
+      valid_end_ = broken == std::string_view::npos ? text_.size() : from + broken;
     }
-    const Match match = state.NextInValid(from, state.valid_end);
+    const Match match = NextInValid(from);
     if (match.begin < match.end) return match;
-    from = state.valid_end;
+    from = valid_end_;
   }
-  return {state.text.size(), state.text.size()};
+  return {text_.size(), text_.size()};
 }
 
 }  // namespace moescope::text

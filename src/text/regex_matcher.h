@@ -11,6 +11,8 @@ namespace moescope::text {
 
 // A compiled expression. Immutable and thread-safe.
 class RegexMatcher {
+  struct Code;
+
  public:
   // The syntax of both PCRE2 and Oniguruma; what they read differently is refused.
   // Throws Error(kUnsupported) naming the expression.
@@ -18,11 +20,24 @@ class RegexMatcher {
   ~RegexMatcher();
   RegexMatcher(RegexMatcher&&) noexcept;
 
-  // The next matches in one text.
+  // Memory that matching works in, for one match at a time; making it costs more than a match.
+  class Workspace {
+   public:
+    Workspace();
+    ~Workspace();
+
+   private:
+    friend class RegexMatcher;
+    struct State;
+    std::unique_ptr<State> state_;
+  };
+
+  // The next matches in one text. Searches may share a workspace, also while both go on.
   class Search {
    public:
-    explicit Search(const RegexMatcher& matcher, std::string_view text);
-    ~Search();
+    // Requires: all three outlive this.
+    Search(const RegexMatcher& matcher, std::string_view text, Workspace& workspace)
+        : code_(*matcher.code_), text_(text), workspace_(*workspace.state_) {}
     struct Match {
       size_t begin, end;
     };
@@ -31,12 +46,18 @@ class RegexMatcher {
     Match Next(size_t from);
 
    private:
-    struct State;
-    std::unique_ptr<State> state_;
+    Match NextInValid(size_t from);
+    int MatchWindow(size_t from, size_t window_end);
+    [[noreturn]] void Refuse(size_t at) const;
+
+    const Code& code_;
+    std::string_view text_;
+    Workspace::State& workspace_;
+    uint64_t n_looked_ = 0;
+    size_t valid_begin_ = 0, valid_end_ = 0;  // the text is UTF-8 from here to there
   };
 
  private:
-  struct Code;
   std::unique_ptr<Code> code_;
 };
 
