@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "base/cancellation.h"
-#include "base/error.h"
 
 namespace moescope::study {
 
@@ -14,7 +13,6 @@ std::vector<float> LoadLayerReals(const store::Run& run, store::Database& databa
                                   const RowColumns& rows, int layer,
                                   const std::vector<std::string>& names) {
   const size_t n_columns = names.size();
-  const int64_t n_tokens = rows.n_rows() + rows.n_special;
   std::vector<float> values(static_cast<size_t>(rows.n_rows()) * n_columns,
                             std::numeric_limits<float>::quiet_NaN());
   std::string sql = "SELECT token";
@@ -26,14 +24,7 @@ std::vector<float> LoadLayerReals(const store::Run& run, store::Database& databa
     const auto tokens = chunk.Integers(0);
     for (size_t c = 0; c < n_columns; ++c) columns[c] = chunk.Reals(static_cast<int>(c) + 1);
     for (int64_t r = 0; r < chunk.n_rows(); ++r) {
-      if (tokens[r] < 0 || tokens[r] >= n_tokens) {
-        throw Error(
-            ErrorKind::kCorrupt,
-            fmt::format("cannot analyse {}/routes/layer={:02}: token {} is not in tokens; run "
-                        "'moescope verify' on it",
-                        run.directory(), layer, tokens[r]));
-      }
-      const int64_t row = rows.row_of_token.empty() ? tokens[r] : rows.row_of_token[tokens[r]];
+      const int64_t row = RowOfToken(run, rows, layer, tokens[r]);
       if (row < 0) continue;
       float* out = values.data() + row * static_cast<int64_t>(n_columns);
       for (size_t c = 0; c < n_columns; ++c) out[c] = static_cast<float>(columns[c][r]);

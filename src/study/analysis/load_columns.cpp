@@ -99,6 +99,16 @@ void RequireRoutes(const store::Run& run) {
                   run.directory()));
 }
 
+int64_t RowOfToken(const store::Run& run, const RowColumns& rows, int layer, int64_t token) {
+  if (token < 0 || token >= rows.n_rows() + rows.n_special) {
+    throw Error(ErrorKind::kCorrupt,
+                fmt::format("cannot analyse {}/routes/layer={:02}: token {} is not in tokens; run "
+                            "'moescope verify' on it",
+                            run.directory(), layer, token));
+  }
+  return rows.row_of_token.empty() ? token : rows.row_of_token[token];
+}
+
 LayerColumns LoadLayer(const store::Run& run, store::Database& database, const RowColumns& rows,
                        int layer) {
   RequireRoutes(run);
@@ -120,15 +130,8 @@ LayerColumns LoadLayer(const store::Run& run, store::Database& database, const R
     const auto tokens = chunk.Integers(0);
     for (int slot = 0; slot < n_slots; ++slot) slots[slot] = chunk.Integers(slot + 1);
     for (int64_t r = 0; r < chunk.n_rows(); ++r) {
-      if (tokens[r] < 0 || tokens[r] >= n_tokens) {
-        throw Error(
-            ErrorKind::kCorrupt,
-            fmt::format("cannot analyse {}/routes/layer={:02}: token {} is not in tokens; run "
-                        "'moescope verify' on it",
-                        run.directory(), layer, tokens[r]));
-      }
+      const int64_t row = RowOfToken(run, rows, layer, tokens[r]);
       ++n_found;
-      const int64_t row = rows.row_of_token.empty() ? tokens[r] : rows.row_of_token[tokens[r]];
       if (row < 0) continue;
       int16_t* experts = columns.experts.data() + row * n_slots;
       for (int slot = 0; slot < n_slots; ++slot) {

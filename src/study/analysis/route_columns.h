@@ -95,6 +95,10 @@ RowColumns LoadRows(const store::Run& run, store::Database& database);
 // with it. What needs routes calls it first.
 void RequireRoutes(const store::Run& run);
 
+// Row of a token that the routes of a layer name, -1 for a special one.
+// Throws Error(kCorrupt) for a token that the run does not have.
+int64_t RowOfToken(const store::Run& run, const RowColumns& rows, int layer, int64_t token);
+
 // Reads one layer's decisions (2 K bytes a row), in whatever order the store hands them over.
 // Throws Error(kBadInput) for a layer the run does not have or a dense run, kCorrupt for experts
 // out of range or rows missing.
