@@ -1,6 +1,7 @@
 #include "files/gguf_vocabulary.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 
@@ -13,7 +14,7 @@ namespace {
 
 // A file with what `fill` writes and one tensor.
 std::unique_ptr<GgufFile> WriteAndOpen(const std::function<void(GgufWriter&)>& fill) {
-  const std::string path = testing::TempDir() + "/gguf_vocabulary_test.gguf";
+  const std::string path = testing::TempDir() + "gguf_vocabulary_test." + std::to_string(getpid());
   GgufWriter writer;
   fill(writer);
   writer.DeclareTensor("t", DType::kF32, {1});
@@ -21,7 +22,9 @@ std::unique_ptr<GgufFile> WriteAndOpen(const std::function<void(GgufWriter&)>& f
   const float value = 1;
   writer.Append({reinterpret_cast<const std::byte*>(&value), sizeof(value)});
   writer.Commit();
-  return std::make_unique<GgufFile>(OpenFile(path));
+  auto file = std::make_unique<GgufFile>(OpenFile(path));
+  unlink(path.c_str());
+  return file;
 }
 
 std::shared_ptr<const Vocabulary> Read(const GgufFile& file, std::string& note) {
