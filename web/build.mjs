@@ -1,5 +1,6 @@
 // Bundles the page into one template, OUT/page.html, whose places {{title}} and {{data}} the program
-// fills in. The one script is allowed by its hash, so nothing else on the page can run.
+// fills in, and the chart templates into OUT/charts.json. The one script is allowed by its hash, so
+// nothing else on the page can run.
 //   node build.mjs OUT
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -7,6 +8,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
+
+import { datasetColours } from "./src/palette.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2];
@@ -53,3 +56,13 @@ page = fill(page, "licences", licencesOf(metafile).replace(/&/g, "&amp;").replac
 page = fill(page, "script", script);
 mkdirSync(out, { recursive: true });
 writeFileSync(join(out, "page.html"), page);
+
+const jsonFiles = (folder) => Object.fromEntries(
+  readdirSync(folder).filter((file) => file.endsWith(".json")).map((file) => file.slice(0, -".json".length)).sort()
+    .map((name) => [name, JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8"))]));
+const charts = {
+  dataset_colours: datasetColours,
+  shapes: jsonFiles(join(here, "charts", "shapes")),
+  charts: jsonFiles(join(here, "charts")),
+};
+writeFileSync(join(out, "charts.json"), JSON.stringify(charts));

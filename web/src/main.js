@@ -1,31 +1,37 @@
-// The page, top to bottom. A new figure is a file in figures/ and a line here.
+// The page, top to bottom. A new figure is a template in web/charts and an entry of the catalogue.
 import { append, h } from "./dom.js";
 import { chartsSettled, drawnCharts } from "./chart.js";
+import { kPerplexityFigure, kRepetitionFigures, kSharesFigure, kStructureFigures } from "./figures/catalogue.js";
 import { colouredTextFigure } from "./figures/coloured_text.js";
-import { expertSharesFigure } from "./figures/expert_shares.js";
-import { perplexityFigure } from "./figures/perplexity.js";
-import { repetitionByLayerFigure } from "./figures/repetition_by_layer.js";
-import { repetitionFigure } from "./figures/repetition.js";
-import { repetitionTable } from "./figures/repetition_table.js";
+import { tableFigure } from "./figures/table_figure.js";
 import { expertTokensFigure, tokenExpertsFigure } from "./figures/token_views.js";
 import { readPageData } from "./page_data.js";
+import { absent, claims } from "./sections/claims.js";
+import { contents } from "./sections/contents.js";
 import { findings, header } from "./sections/header.js";
 import { limits, provenance } from "./sections/provenance.js";
 
 function main() {
   const page = readPageData();
-  append(document.getElementById("page"), [
-    header(page),
+  const tables = (entries) => entries.map((entry) => tableFigure(page, entry));
+  const sections = [
     findings(page),
-    expertSharesFigure(page),
-    repetitionFigure(page, (shown) => repetitionTable(page, shown)),
-    repetitionByLayerFigure(page),
-    perplexityFigure(page),
+    claims(page),
+    tableFigure(page, kSharesFigure),
+    tables(kRepetitionFigures),
     colouredTextFigure(page),
+    tables(kStructureFigures),
+    tableFigure(page, kPerplexityFigure),
     expertTokensFigure(page),
     tokenExpertsFigure(page),
     provenance(page),
     limits(page),
+    absent(page),
+  ].flat().filter(Boolean);
+  append(document.getElementById("page"), [
+    header(page),
+    contents(sections),
+    sections,
     h("footer", {}, h("p", {}, "Made with moescope. This page is one file and asks nothing of the network."),
       h("details", {}, h("summary", {}, "Licences of the chart libraries in it"),
         h("pre", {}, document.getElementById("licences").content.textContent))),

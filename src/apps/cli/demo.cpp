@@ -22,6 +22,7 @@
 #include "study/figures/terminal.h"
 #include "study/report/report_data.h"
 #include "study/report/report_page.h"
+#include "study/report/web_bundle.h"
 
 namespace moescope::cli {
 namespace {

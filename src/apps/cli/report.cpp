@@ -16,6 +16,7 @@
 #include "study/analysis/route_columns.h"
 #include "study/report/report_data.h"
 #include "study/report/report_page.h"
+#include "study/report/web_bundle.h"
 
 namespace moescope::cli {
 namespace {

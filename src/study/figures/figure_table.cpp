@@ -6,26 +6,13 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "study/figures/cell_json.h"
 #include "study/figures/cells.h"
 
 namespace moescope::study {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json ToJson(const Cell& cell) {
-  return std::visit(
-      [](const auto& value) -> Json {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::monostate>) {
-          return nullptr;
-        } else if constexpr (std::is_same_v<std::decay_t<decltype(value)>, CountTable>) {
-          return value.Rows();
-        } else {
-          return value;
-        }
-      },
-      cell);
-}
 
 // Names of files and data sets need not be UTF-8.
 std::string Dump(const Json& json) {
@@ -75,7 +62,7 @@ std::string JsonRows(const std::vector<std::string>& columns,
   std::string text = "[";
   for (size_t r = 0; r < rows.size(); ++r) {
     Json row = Json::object();
-    for (size_t c = 0; c < columns.size(); ++c) row[columns[c]] = ToJson(rows[r][c]);
+    for (size_t c = 0; c < columns.size(); ++c) row[columns[c]] = CellJson(rows[r][c]);
     text += fmt::format("{}\n  {}", r == 0 ? "" : ",", Dump(row));
   }
   return text + "]";
@@ -84,7 +71,7 @@ std::string JsonRows(const std::vector<std::string>& columns,
 std::string JsonOf(const FigureTable& table, const std::string& statement) {
   std::string text = fmt::format("{{\"figure\": {},\n", Dump(table.figure));
   for (const auto& [name, value] : table.about) {
-    text += fmt::format(" {}: {},\n", Dump(name), Dump(ToJson(value)));
+    text += fmt::format(" {}: {},\n", Dump(name), Dump(CellJson(value)));
   }
   text += fmt::format(" \"rows\": {},\n", JsonRows(table.columns, table.rows));
   for (const NamedRows& more : table.more) {

@@ -19,6 +19,7 @@
 #include "study/figures/palette.h"
 #include "study/figures/routed_text.h"
 #include "study/report/model_limits.h"
+#include "study/report/report_figures.h"
 #include "study/report/text_samples.h"
 #include "study/report/token_counts.h"
 
@@ -30,34 +31,6 @@ using Json = nlohmann::json;
 // About 60 lines in one column: enough to see runs of a colour, short enough to read.
 constexpr int kTextSampleTokens = 320;
 
-// Six significant digits: more than a chart, a table or a reader can tell apart, half the bytes.
-Json Number(double value) {
-  if (!std::isfinite(value)) return nullptr;
-  if (value == 0) return 0;
-  const double scale =
-      std::pow(10.0, 5 - static_cast<int>(std::floor(std::log10(std::abs(value)))));
-  return std::round(value * scale) / scale;
-}
-
-struct CellToJson {
-  Json operator()(std::monostate) const { return nullptr; }
-  Json operator()(int64_t value) const { return value; }
-  Json operator()(double value) const { return Number(value); }
-  Json operator()(const std::string& value) const { return value; }
-  Json operator()(const CountTable& value) const { return value.Rows(); }
-};
-
-// The same columns as the figure's --json, rows as arrays.
-Json TableJson(const FigureTable& table) {
-  Json rows = Json::array();
-  for (const auto& row : table.rows) {
-    Json cells = Json::array();
-    for (const Cell& cell : row) cells.push_back(std::visit(CellToJson{}, cell));
-    rows.push_back(std::move(cells));
-  }
-  return {{"columns", table.columns}, {"rows", std::move(rows)}};
-}
-
 // One row per data set, layer and choice with the shares of all experts: a tenth of the bytes of a
 // row per expert. The page shows at most the second choice by itself.
 Json SharesJson(const std::vector<ExpertShare>& shares) {
@@ -68,14 +41,14 @@ Json SharesJson(const std::vector<ExpertShare>& shares) {
     if (share.expert == 0) {
       rows.push_back({share.dataset, share.layer, ChoiceName(share.choice), Json::array()});
     }
-    rows.back()[3].push_back(Number(share.share));
+    rows.back()[3].push_back(RoundedJson(share.share));
   }
   return {{"columns", {"dataset", "layer", "choice", "shares"}}, {"rows", std::move(rows)}};
 }
 
 Json IntervalJson(const std::optional<Interval>& interval) {
   if (!interval) return nullptr;
-  return {Number(interval->low), Number(interval->high)};
+  return {RoundedJson(interval->low), RoundedJson(interval->high)};
 }
 
 Json RunJson(const Statement& statement, const RowColumns& rows) {
@@ -125,8 +98,8 @@ Json FindingsJson(const Findings& found) {
                     {"subject", finding.subject},
                     {"layer", finding.layer},
                     {"expert", finding.expert},
-                    {"value", Number(finding.value)},
-                    {"null_value", Number(finding.null_value)},
+                    {"value", RoundedJson(finding.value)},
+                    {"null_value", RoundedJson(finding.null_value)},
                     {"null_name", finding.null_name},
                     {"n", finding.n},
                     {"n_units", finding.n_units},
@@ -214,7 +187,7 @@ class TokenViewBuilder {
       for (const TypicalToken& token :
            TypicalTokens(counts, expert, order, limits_.min_count, limits_.tokens_per_expert)) {
         list.push_back(
-            {token.token_id, token.count, Number(token.share_of_token), Number(token.lift)});
+            {token.token_id, token.count, RoundedJson(token.share_of_token), RoundedJson(token.lift)});
         used_.insert(token.token_id);
       }
       experts.push_back(std::move(list));
@@ -266,21 +239,11 @@ std::string Quoted(const std::string& word) {
   return quoted + "'";
 }
 
-// Those under the figures of a dense run.
-Json DenseCommandsJson(const ReportOptions& options) {
-  return {{"perplexity", fmt::format("moescope figure perplexity {}", Quoted(options.run_path))}};
-}
-
-Json CommandsJson(const ReportOptions& options) {
-  const std::string run = Quoted(options.run_path);
-  const std::string layers = fmt::format("{}", fmt::join(options.layers, ","));
-  return {{"figure7", fmt::format("moescope figure 7 {} --layers {}", run, layers)},
-          {"figure8", fmt::format("moescope figure 8 {} --layers {}", run, layers)},
-          {"figure10", fmt::format("moescope figure table5 {} --layers all --json", run)},
+// Those of the views that are no tables: their places are filled in from what is chosen.
+Json CommandsJson(const std::string& run, const std::vector<int>& layers) {
+  return {{"figure8", fmt::format("moescope figure 8 {} --layers {}", run, fmt::join(layers, ","))},
           {"figure7_layer", fmt::format("moescope figure 7 {} --layers {{layer}}", run)},
           {"table5_layer", fmt::format("moescope figure table5 {} --layers {{layer}}", run)},
-          {"table5", fmt::format("moescope figure table5 {} --layers {}", run, layers)},
-          {"perplexity", fmt::format("moescope figure perplexity {}", run)},
           {"expert_tokens",
            fmt::format(
                "moescope figure experts {} --layer {{layer}} --expert {{expert}} --order {{order}}",
@@ -342,38 +305,60 @@ LayerResults AnalyseLayers(const store::Run& run, store::Database& database, con
 
 // What a page needs whatever was run, and all that a dense run has.
 Json CommonJson(const store::Run& run, store::Database& database, const RowColumns& rows,
-                const ReportOptions& options, const BootstrapOptions& bootstrap, ThreadPool& pool) {
-  const Statement statement = MakeStatement(run, rows, options.seed, options.bootstrap_samples);
-  return {
-      {"run", RunJson(statement, rows)},
-      {"shown_layers", options.layers},
-      {"commands",
-       run.description().is_dense() ? DenseCommandsJson(options) : CommandsJson(options)},
-      {"perplexity", TableJson(PerplexityFigure(PerplexityTable(run, database, bootstrap, pool)))},
-      {"limits", LimitsJson(LimitsOf(run.description()))},
-  };
+                const Statement& statement, const ReportFiguresOptions& options, ThreadPool& pool) {
+  const FigureTable perplexity =
+      PerplexityFigure(PerplexityTable(run, database, options.bootstrap, pool));
+  return {{"run", RunJson(statement, rows)},
+          {"shown_layers", options.layers},
+          {"figures",
+           {{"perplexity", FigureBlock(perplexity, statement,
+                                       fmt::format("moescope figure perplexity {}", options.run))}}},
+          {"limits", LimitsJson(LimitsOf(run.description()))}};
+}
+
+// Figures 7 and 10 and Table 5. The rows of figure 7 are packed: a row of a data set, layer and
+// choice has all experts; those of figure 10 are Table 5's.
+void AddLayerFigures(const LayerResults& layers, const Statement& statement,
+                     const ReportFiguresOptions& options, Json& figures) {
+  const std::string at_layers = fmt::format(" --layers {}", fmt::join(options.layers, ","));
+  figures["7"] = FigureBlock(SharesFigure({}), statement,
+                             fmt::format("moescope figure 7 {}{}", options.run, at_layers));
+  figures["7"].update(SharesJson(layers.shares));
+  FigureTable repetition = RepetitionFigure(layers.repetition);
+  figures["table5"] = FigureBlock(
+      repetition, statement, fmt::format("moescope figure table5 {}{}", options.run, at_layers));
+  repetition.figure = "10";
+  figures["10"] =
+      FigureBlock(repetition, statement, fmt::format("moescope figure 10 {}", options.run));
+  figures["10"]["rows"] = "table5";
 }
 
 // What is read from routes. Adds to `json`.
 void AddRouteFigures(const store::Run& run, store::Database& database, const RowColumns& rows,
-                     const ReportOptions& options, const BootstrapOptions& bootstrap,
+                     const Statement& statement, const ReportFiguresOptions& options,
                      ThreadPool& pool, Json& json) {
   TokenViewBuilder views(rows, run.description());
-  const LayerResults layers = AnalyseLayers(run, database, rows, bootstrap, views, pool);
+  const LayerResults layers =
+      AnalyseLayers(run, database, rows, options.bootstrap, views, pool);
   FindingsOptions findings_options;
-  findings_options.bootstrap = bootstrap;
+  findings_options.bootstrap = options.bootstrap;
   std::vector<std::string> datasets;
   for (const DatasetInfo& dataset : rows.datasets) datasets.push_back(dataset.name);
   const std::vector<TextSample> texts =
       LoadTextSamples(run, database, datasets, options.layers, kTextSampleTokens);
   json["findings"] = FindingsJson(ComputeFindings(run, database, rows, findings_options, pool));
-  json["shares"] = SharesJson(layers.shares);
-  json["repetition"] = TableJson(RepetitionFigure(layers.repetition));
   json["texts"] = TextsJson(texts, options.layers);
   json["expert_tokens"] = views.ExpertTokens();
   json["token_experts"] = views.TokenExperts();
   json["token_texts"] = TokenTextsJson(database, views.used_ids());
   json["expert_colours"] = ColoursJson();
+  json["commands"] = CommandsJson(options.run, options.layers);
+  AddLayerFigures(layers, statement, options, json["figures"]);
+  Json more =
+      RouteFigures(run, database, rows, statement, layers.repetition, options, pool);
+  json["figures"].update(more["figures"]);
+  json["claims"] = std::move(more["claims"]);
+  json["absent"] = std::move(more["absent"]);
 }
 
 }  // namespace
@@ -386,12 +371,16 @@ ReportData MakeReportData(const store::Run& run, const ReportOptions& given, Thr
   }
   const std::unique_ptr<store::Database> database = run.OpenViews(options.database);
   const RowColumns rows = LoadRows(run, *database);
-  const BootstrapOptions bootstrap{.n_samples = options.bootstrap_samples, .seed = options.seed};
+  const Statement statement = MakeStatement(run, rows, options.seed, options.bootstrap_samples);
+  const ReportFiguresOptions figures{
+      .layers = options.layers,
+      .run = Quoted(options.run_path),
+      .bootstrap = {.n_samples = options.bootstrap_samples, .seed = options.seed}};
   ReportData report;
   report.title = options.title.empty() ? DefaultTitle(run.description(), rows) : options.title;
-  Json json = CommonJson(run, *database, rows, options, bootstrap, pool);
+  Json json = CommonJson(run, *database, rows, statement, figures, pool);
   json["title"] = report.title;
-  if (has_routes) AddRouteFigures(run, *database, rows, options, bootstrap, pool, json);
+  if (has_routes) AddRouteFigures(run, *database, rows, statement, figures, pool, json);
   report.json = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   return report;
 }

@@ -98,22 +98,31 @@ TEST_F(ReportOfARun, TheBlockHoldsEveryLayerOfEveryFigure) {
   options.bootstrap_samples = 50;
   const ReportData report = MakeReportData(OpenRun(), options, pool);
   const Json data = Json::parse(report.json);
-  EXPECT_EQ(data["shares"]["rows"].size(), 2u * 3 * 3) << "data sets, layers, choices";
-  for (const Json& row : data["shares"]["rows"]) {
+  const Json& figures = data["figures"];
+  EXPECT_EQ(figures["7"]["rows"].size(), 2u * 3 * 3) << "data sets, layers, choices";
+  for (const Json& row : figures["7"]["rows"]) {
     double sum = 0;
     ASSERT_EQ(row[3].size(), 8u);
     for (const Json& share : row[3]) sum += share.get<double>();
     EXPECT_NEAR(sum, 1, 1e-4);
   }
-  EXPECT_EQ(data["repetition"]["rows"].size(), 2u * 3);
-  EXPECT_EQ(data["perplexity"]["rows"].size(), 2u);
+  EXPECT_EQ(figures["table5"]["rows"].size(), 2u * 3);
+  EXPECT_EQ(figures["10"]["rows"], "table5");
+  EXPECT_EQ(figures["perplexity"]["rows"].size(), 2u);
+  for (const char* figure : {"domains", "explained", "lags", "vocabulary", "coactivation",
+                             "crosslayer", "paths"}) {
+    ASSERT_TRUE(figures.contains(figure)) << figure;
+    EXPECT_FALSE(figures[figure]["rows"].empty()) << figure;
+    EXPECT_FALSE(figures[figure]["charts"].empty()) << figure;
+  }
+  EXPECT_FALSE(data["claims"]["rows"].empty());
   EXPECT_EQ(data["texts"]["samples"].size(), 2u);
   for (const char* order : {"excess", "lift"}) {
     ASSERT_EQ(data["expert_tokens"][order].size(), 3u);
     EXPECT_EQ(data["expert_tokens"][order][0].size(), 8u);
   }
   EXPECT_EQ(data["run"]["datasets"].size(), 2u);
-  EXPECT_NE(data["commands"]["figure7"].get<std::string>().find("'a run'"), std::string::npos);
+  EXPECT_NE(figures["7"]["command"].get<std::string>().find("'a run'"), std::string::npos);
 }
 
 TEST_F(ReportOfARun, WithoutLayersTheFirstTheMiddleAndTheLastAreShown) {
@@ -155,12 +164,12 @@ TEST_F(ReportOfARun, ADenseRunHasNoTablesOfRoutes) {
   const ReportData report = MakeReportData(store::Run::Open(folder_ + "/dense"), options, pool);
   EXPECT_EQ(report.title, "Perplexity: synthetic on 2 kinds of text");
   const Json data = Json::parse(report.json);
-  EXPECT_EQ(data["perplexity"]["rows"].size(), 2u);
+  EXPECT_EQ(data["figures"].size(), 1u);
+  EXPECT_EQ(data["figures"]["perplexity"]["rows"].size(), 2u);
   EXPECT_EQ(data["run"]["n_layers"], 3);
   EXPECT_TRUE(data["run"]["layers"].empty());
   EXPECT_TRUE(data["shown_layers"].empty());
-  EXPECT_EQ(data["commands"].size(), 1u);
-  for (const char* key : {"findings", "shares", "repetition", "texts", "expert_tokens",
+  for (const char* key : {"findings", "claims", "texts", "commands", "expert_tokens",
                           "token_experts", "token_texts"}) {
     EXPECT_FALSE(data.contains(key)) << key;
   }

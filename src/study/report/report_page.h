@@ -1,5 +1,4 @@
-// The page around the data: one HTML file that needs nothing else. Its template is the bundle of
-// web/, carried in the program.
+// The page around the data: one HTML file that needs nothing else.
 #pragma once
 
 #include <string>
@@ -7,9 +6,7 @@
 
 namespace moescope::study {
 
-// The template, with the places {{title}} and {{data}}, in this order.
-std::string_view PageTemplate();
-
+// Fills the places {{title}} and {{data}}, in this order, of a template (web_bundle.h).
 // `title` as plain text and `data` as JSON, both escaped for where they stand: whatever a token or
 // a document's name holds, the page's structure stays.
 std::string RenderPage(std::string_view page_template, std::string_view title,

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "study/report/web_bundle.h"
 
 namespace moescope::study {
 namespace {

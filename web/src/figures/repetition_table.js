@@ -1,9 +1,17 @@
 // Table 5 as numbers, with all four nulls and the intervals.
 import { h } from "../dom.js";
 import { count, percentBare, percentInterval, present } from "../format.js";
-import { noIntervalNote } from "../interval_note.js";
 import { datasetColour } from "../palette.js";
-import { kMeasures, kNulls } from "./repetition.js";
+
+const kMeasures = [
+  { key: "first_repeat", title: "same first choice" },
+  { key: "any_overlap", title: "at least one chosen expert in common" },
+];
+
+const kNulls = [
+  { key: "uniform", title: "uniform" }, { key: "marginal", title: "marginal" }, { key: "shuffle", title: "shuffle" },
+  { key: "token", title: "token identity" },
+];
 
 const cells = (row, measure) => [
   h("td", { class: "value" }, percentBare(row[measure.key]),
@@ -34,6 +42,5 @@ export function repetitionTable(page, shown) {
         body)),
     h("p", { class: "note" },
       "Under each observed value its 95 % interval (units resampled). “Covered”: share of pairs whose tokens both occur in "
-      + "another document too, so that the token-identity null can be formed; “vs”: what is observed on just these pairs."),
-    noIntervalNote(repetition));
+      + "another document too, so that the token-identity null can be formed; “vs”: what is observed on just these pairs."));
 }

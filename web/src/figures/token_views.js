@@ -70,7 +70,7 @@ function heatTable(page, view, entry) {
   const even = page.run.experts_per_token / E;
   return [
     h("p", { class: "note" }, `Seen ${count(seen)} times. Share of its occurrences in which each expert is among the chosen, in percent.`),
-    h("div", { class: "table-scroll" }, h("table", { class: "heat" },
+    h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Experts by layer" }, h("table", { class: "heat" },
       h("thead", {}, h("tr", {}, h("th", {}, "layer"), Array.from({ length: E }, (_, e) => h("th", {}, e)))),
       h("tbody", {}, view.layers.map((layer, i) => h("tr", {}, h("th", { scope: "row" }, layer),
         Array.from({ length: E }, (_, e) => {

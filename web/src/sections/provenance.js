@@ -32,7 +32,7 @@ function runList(run) {
 }
 
 function datasetTable(run) {
-  return h("div", { class: "table-scroll" }, h("table", { class: "numbers narrow" },
+  return h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Data sets" }, h("table", { class: "numbers narrow" },
     h("thead", {}, h("tr", {}, ["data set", "documents", "tokens (not special)", "units", "what a unit is"].map((t) => h("th", {}, t)))),
     h("tbody", {}, run.datasets.map((d) => h("tr", {}, h("th", { scope: "row" }, d.name), h("td", {}, count(d.documents)),
       h("td", {}, count(d.tokens)), h("td", {}, count(d.units)),

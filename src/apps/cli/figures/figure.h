@@ -23,6 +23,7 @@ struct FigureOptions {
   std::string run, layers, colour = "auto", memory = "1G";
   int n_threads = 0;
   bool json = false, csv = false;
+  std::string svg, png, spec;  // files to write the figure's chart to
   study::BootstrapOptions bootstrap;
 };
 
@@ -51,8 +52,9 @@ struct Figure {
 // For commands that print as figures do: route, diff. What they have beside their run.
 void AddFigureOptions(CLI::App& app, FigureOptions& options, const char* default_layers);
 study::TerminalStyle StyleOf(const std::string& colour);
-// As text with the run's statement, JSON or CSV, whichever the options say.
-void PrintFigure(const FigureSession& session, const Figure& figure);
+// As text with the run's statement, JSON or CSV, whichever the options say; or, where they name
+// files for pictures, those under `heading`.
+void PrintFigure(const FigureSession& session, const Figure& figure, const std::string& heading = "");
 // Throws Error(kIo) when it cannot be written.
 void PrintText(const std::string& text);
 
@@ -86,5 +88,6 @@ FigureFunction AddTokenExperts(CLI::App& app);
 FigureFunction AddPaths(CLI::App& app);
 FigureFunction AddCard(CLI::App& app);
 FigureFunction AddFindings(CLI::App& app);
+FigureFunction AddClaims(CLI::App& app);
 
 }  // namespace moescope::cli
