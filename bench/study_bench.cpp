@@ -1,11 +1,7 @@
-// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, comparisons
-// of data sets with 9,999 permutations, and the two token views, warm. Routes are even and
-// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, paths, words,
-// a run against itself, an expert's card, and the two token views, warm. Routes are even and
-// independent, so the answers are known.
-// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, what looks
-// beyond shares, and the two token views, warm. Routes are even and independent, so the answers are
-// known.
+// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, comparisons of
+// data sets with 9,999 permutations, what looks beyond shares, paths, words, a run against itself, an
+// expert's card, the whole report, and the two token views, warm. Routes are even and independent, so
+// the answers are known.
 //   study_bench FOLDER [tokens = 1250000] [layers = 8] [threads = 0]
 // keeps the run in FOLDER for the next time.
 #include <fmt/format.h>
@@ -19,21 +15,22 @@
 #include "store/run.h"
 #include "store/synthetic_run.h"
 #include "study/analysis/affinity.h"
-#include "study/analysis/domains.h"
-#include "study/analysis/explained.h"
-#include "study/analysis/expert_card.h"
-#include "study/analysis/path_distance.h"
-#include "study/analysis/paths.h"
 #include "study/analysis/coactivation.h"
 #include "study/analysis/cross_layer.h"
+#include "study/analysis/domains.h"
+#include "study/analysis/expert_card.h"
+#include "study/analysis/explained.h"
 #include "study/analysis/indentation.h"
+#include "study/analysis/path_distance.h"
+#include "study/analysis/paths.h"
 #include "study/analysis/repetition.h"
 #include "study/analysis/run_diff.h"
 #include "study/analysis/token_classes.h"
 #include "study/analysis/token_views.h"
-#include "study/analysis/word_routes.h"
 #include "study/analysis/vocabulary_specialisation.h"
 #include "study/analysis/word_consistency.h"
+#include "study/analysis/word_routes.h"
+#include "study/report/report_data.h"
 
 namespace moescope {
 namespace {
@@ -76,6 +73,8 @@ void CompareDatasets(const store::Run& run, store::Database& database,
   for (const study::ExplainedShare& share : shares) MOESCOPE_CHECK(std::abs(share.first) < 0.01);
   total += affine + explaining;
   Report("domains, affinity and explained together", total, 25);
+}
+
 // What follows words, paths and experts through the layers, and a run against itself.
 void RunRoutes(const store::Run& run, store::Database& database, const study::RowColumns& rows,
                ThreadPool& pool) {
@@ -109,6 +108,8 @@ void RunRoutes(const store::Run& run, store::Database& database, const study::Ro
            MOESCOPE_CHECK(card.contexts.size() == 16);
          }),
          5);
+}
+
 // Everything that looks beyond shares, over all layers.
 void TimeStructure(const store::Run& run, store::Database& database, const study::RowColumns& rows,
                    ThreadPool& pool) {
@@ -140,6 +141,18 @@ void TimeStructure(const store::Run& run, store::Database& database, const study
   for (const study::CrossLayerCell& cell : cross) {
     MOESCOPE_CHECK(cell.information.plug_in < 0.01);
   }
+}
+
+// All sections of the page.
+void TimeReport(const store::Run& run, ThreadPool& pool) {
+  study::ReportData report;
+  Report("the whole report", Seconds([&] {
+           study::ReportOptions options;
+           options.run_path = run.directory();
+           report = study::MakeReportData(run, options, pool);
+         }),
+         60);
+  MOESCOPE_CHECK(report.json.size() < 5'000'000);
 }
 
 void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_threads) {
@@ -179,6 +192,7 @@ void Run(const std::string& folder, int64_t n_tokens, int n_layers, int n_thread
 
   RunRoutes(run, *database, rows, pool);
   TimeStructure(run, *database, rows, pool);
+  TimeReport(run, pool);
 
   const int last_layer = run.description().LayerNumbers().back();
   for (const auto order : {study::ExpertTokenOrder::kCount, study::ExpertTokenOrder::kLift}) {
