@@ -18,6 +18,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int kMostExpertsInLegend = 16;
+
 const Json& Bundle() {
   static const Json bundle = Json::parse(ChartTemplates());
   return bundle;
@@ -63,6 +65,8 @@ Json ContextOf(const FigureTable& table, const Statement& statement, const Json&
     context["datasets"].push_back(dataset.name);
   }
   context["n_experts"] = run.n_experts;
+  context["expert_legend"] =
+      run.n_experts > kMostExpertsInLegend ? Json() : Json{{"title", "first choice"}};
   context["experts"] = Json::array();
   context["expert_colours"] = Json::array();
   for (int expert = 0; expert < run.n_experts; ++expert) {
@@ -114,6 +118,7 @@ struct Chart {
   std::string group;  // its template
   std::string table;
   Json panels = Json::array();  // column names
+  std::string value;            // the column it shows; "" for several
   int width = 0;                // of a panel in a picture
   Json spec;                    // the panel columns still to be filled
 };
@@ -139,10 +144,17 @@ std::vector<Chart> ChartsOf(const std::string& name, const Json& chart, Json con
          .group = name,
          .table = chart.value("table", "rows"),
          .panels = chart.value("panels", Json::array()),
+         .value = names.value("value", ""),
          .width = chart.at("width"),
          .spec = std::move(filled)});
   }
   return charts;
+}
+
+bool HasValues(const Chart& chart, const Json& rows) {
+  return chart.value.empty() || rows.empty() ||
+         std::any_of(rows.begin(), rows.end(),
+                     [&](const Json& row) { return !row.at(chart.value).is_null(); });
 }
 
 // Legends differ: a picture has them, a page has switches and keys of its own.
@@ -153,13 +165,15 @@ std::vector<Chart> AllCharts(const FigureTable& table, const Statement& statemen
   std::vector<Chart> charts;
   for (const auto& [name, chart] : Bundle().at("charts").items()) {
     if (!IsOf(chart, table.figure)) continue;
-    Json context =
-        ContextOf(table, statement, TableRows(table, chart.value("table", "rows")));
+    const Json rows = TableRows(table, chart.value("table", "rows"));
+    Json context = ContextOf(table, statement, rows);
     const bool shown = legends == Legends::kInChart;
     context["shape_legend"] = shown ? Json{{"title", nullptr}, {"orient", "bottom"}} : Json();
     context["colour_legend"] =
         shown ? Json{{"title", nullptr}, {"orient", "bottom"}, {"columns", 6}} : Json();
-    std::ranges::move(ChartsOf(name, chart, std::move(context)), std::back_inserter(charts));
+    for (Chart& filled : ChartsOf(name, chart, std::move(context))) {
+      if (HasValues(filled, rows)) charts.push_back(std::move(filled));
+    }
   }
   return charts;
 }
@@ -268,6 +282,10 @@ std::string PictureSpec(const FigureTable& table, const Statement& statement,
     for (const Json& panel : PanelsOf(chart, picture["datasets"][chart.table])) {
       panels.push_back(PanelSpec(chart, panel));
     }
+  }
+  if (picture["vconcat"].empty()) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("cannot draw figure {}: no row has a value to draw", table.figure));
   }
   return picture.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -21,7 +21,7 @@ std::string PageCharts(const FigureTable& table, const Statement& statement);
 
 // One Vega-Lite specification with its rows inside: all panels of all charts of a figure under one
 // heading, with the statement below it.
-// Requires: HasChart(table.figure).
+// Requires: HasChart(table.figure). Throws Error(kBadInput) when there is nothing to draw.
 std::string PictureSpec(const FigureTable& table, const Statement& statement,
                         const std::string& heading);
 

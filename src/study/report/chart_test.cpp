@@ -79,6 +79,13 @@ TEST(Chart, DrawsAPanelForEachValueOfItsColumns) {
   }
 }
 
+TEST(Chart, IsLeftOutWhereItWouldBeEmpty) {
+  FigureTable table = Distances();
+  for (auto& row : table.rows) row[3] = Cell();
+  EXPECT_EQ(PageCharts(table, StatementOfTwo()), "[]");
+  EXPECT_THROW(PictureSpec(table, StatementOfTwo(), "Heading"), Error);
+}
+
 TEST(Chart, SaysWhichFiguresHaveOne) {
   EXPECT_TRUE(HasChart("7"));
   EXPECT_FALSE(HasChart("findings"));
