@@ -2,14 +2,17 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/cli/command.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "lab/bench.h"
+#include "lab/shape_model.h"
 
 namespace moescope::cli {
 namespace {
@@ -73,12 +76,31 @@ void PrintText(const lab::BenchResult& result) {
   }
 }
 
+DType ParseType(const std::string& name) {
+  const std::optional<DType> type = FindDType(name);
+  if (!type) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("--type: expected a type such as Q4_K or BF16, found '{}'", name));
+  }
+  return *type;
+}
+
+// $XDG_CACHE_HOME/moescope, or the same in the home directory.
+std::string CacheFolder() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0') {
+    return std::string(cache) + "/moescope";
+  }
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : "/tmp") + "/.cache/moescope";
+}
+
 }  // namespace
 
 std::function<void()> AddBench(CLI::App& app) {
   struct Options {
     lab::BenchOptions bench;
-    std::string memory;
+    lab::ShapeModelOptions shape;
+    std::string memory, type = "Q4_K", cache;
     bool machine_only = false;
     bool json = false;
   };
@@ -87,6 +109,18 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_flag("--machine", options->machine_only, "only what the machine can do");
   app.add_option("-m,--model", bench.model, "checkpoint")
       ->default_str("demo/demo-mixtral-Q8_0.gguf");
+  app.add_option("--shape", options->shape.shape,
+                 fmt::format("random weights of this shape instead, made once: {}",
+                             fmt::join(lab::ShapeNames(), ", ")))
+      ->excludes("--model");
+  app.add_option("--layers", options->shape.n_layers, "layers of the shape; 0: all")
+      ->needs("--shape")
+      ->capture_default_str();
+  app.add_option("--type", options->type, "type of the shape's matrices")
+      ->needs("--shape")
+      ->capture_default_str();
+  app.add_option("--cache", options->cache, "where models of a shape are kept")
+      ->default_str(CacheFolder());
   app.add_option("--what", bench.what, "sweep, trace_overhead")->delimiter(',');
   app.add_option("--tokens", bench.n_tokens, "tokens of one run")
       ->check(CLI::Range(64, 1 << 30))
@@ -107,6 +141,11 @@ std::function<void()> AddBench(CLI::App& app) {
     if (options->machine_only) {
       result.machine = lab::BenchMachine(chosen.n_threads);
     } else {
+      if (!options->shape.shape.empty()) {
+        options->shape.dtype = ParseType(options->type);
+        chosen.model = lab::MakeShapeModel(options->shape,
+                                           options->cache.empty() ? CacheFolder() : options->cache);
+      }
       if (chosen.model.empty()) chosen.model = "demo/demo-mixtral-Q8_0.gguf";
       if (chosen.what.empty()) chosen.what = {"sweep"};
       if (!options->memory.empty()) chosen.memory_bytes = ParseBytes(options->memory);
