@@ -1,7 +1,7 @@
-// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, comparisons of
-// data sets with 9,999 permutations, what looks beyond shares, paths, words, a run against itself, an
-// expert's card, the whole report, and the two token views, warm. Routes are even and independent, so
-// the answers are known.
+// Times the analyses on a made-up run: repetition with all nulls and 2,000 resamples, comparisons
+// of data sets with 9,999 permutations, what looks beyond shares, paths, words, a run against
+// itself, an expert's card, the whole report, and the two token views, warm. Routes are even and
+// independent, so the answers are known.
 //   study_bench FOLDER [tokens = 1250000] [layers = 8] [threads = 0]
 // keeps the run in FOLDER for the next time.
 #include <fmt/format.h>

@@ -42,9 +42,8 @@ void WritePicture(const std::string& spec, PictureType type, const std::string& 
                             path, python));
   }
   if (drawn.exit_code != 0) {
-    throw Error(ErrorKind::kInternal,
-                fmt::format("cannot draw {}: {} ended with code {}: {}", path, python,
-                            drawn.exit_code, drawn.message));
+    throw Error(ErrorKind::kInternal, fmt::format("cannot draw {}: {} ended with code {}: {}", path,
+                                                  python, drawn.exit_code, drawn.message));
   }
   ReplaceFile(path, AsBytes(drawn.output));
 }

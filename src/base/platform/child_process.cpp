@@ -78,8 +78,8 @@ ChildResult RunChild(const std::vector<std::string>& command, std::string_view i
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   pid_t child = 0;
-  const int failure = posix_spawnp(&child, arguments[0], streams.actions(), nullptr,
-                                   arguments.data(), environ);
+  const int failure =
+      posix_spawnp(&child, arguments[0], streams.actions(), nullptr, arguments.data(), environ);
   if (failure == ENOENT) {
     throw Error(ErrorKind::kNotFound, fmt::format("cannot run {}: no such program", command[0]));
   }

@@ -40,9 +40,8 @@ ClaimEvidence GatherEvidence(const store::Run& run, store::Database& database,
     options.bootstrap = bootstrap;
     evidence.affinity = AffinityTable(run, database, rows, all_layers, options, pool);
   });
-  add("explained", [&] {
-    evidence.explained = ExplainedTable(run, database, rows, layers, bootstrap, pool);
-  });
+  add("explained",
+      [&] { evidence.explained = ExplainedTable(run, database, rows, layers, bootstrap, pool); });
   add("indentation", [&] {
     evidence.indentation = IndentationTable(run, database, rows, layers, bootstrap, pool);
   });
@@ -50,8 +49,8 @@ ClaimEvidence GatherEvidence(const store::Run& run, store::Database& database,
   add("crosslayer", [&] {
     CrossLayerOptions options;
     options.bootstrap = bootstrap;
-    evidence.cross_layer = CrossLayerTable(run, database, rows, ParseLayerPairs("", all_layers),
-                                           options, pool);
+    evidence.cross_layer =
+        CrossLayerTable(run, database, rows, ParseLayerPairs("", all_layers), options, pool);
   });
   return evidence;
 }

@@ -149,9 +149,10 @@ Claim Topics(const ClaimEvidence& evidence) {
   }
   const std::string sentence =
       most == nullptr ? ""
-                      : fmt::format("The farthest from the rest: {} at layer {}, distance {:.3f} "
-                                    "(shuffled labels {:.3f}).",
-                                    most->dataset, most->layer, most->distance, most->null_mean);
+                      : fmt::format(
+                            "The farthest from the rest: {} at layer {}, distance {:.3f} "
+                            "(shuffled labels {:.3f}).",
+                            most->dataset, most->layer, most->distance, most->null_mean);
   return Judged({.name = "topics",
                  .text = "The topic of a text does not decide which experts it uses.",
                  .source = "Mixtral paper, section 5",
@@ -173,9 +174,9 @@ Claim Mathematics(const ClaimEvidence& evidence) {
       if (best == nullptr || d.distance > best->distance) best = &d;
     }
     if (mathematics == nullptr || other == nullptr) continue;
-    sentence += fmt::format("{}Layer {}: {} {:.3f}, {} {:.3f}.", sentence.empty() ? "" : " ", layer,
-                            mathematics->dataset, mathematics->distance, other->dataset,
-                            other->distance);
+    sentence +=
+        fmt::format("{}Layer {}: {} {:.3f}, {} {:.3f}.", sentence.empty() ? "" : " ", layer,
+                    mathematics->dataset, mathematics->distance, other->dataset, other->distance);
     const double smallest =
         mathematics->interval ? mathematics->interval->high - mathematics->distance : kNoValue;
     const auto& a = mathematics->interval;
@@ -193,13 +194,14 @@ Claim Mathematics(const ClaimEvidence& evidence) {
       tally.Undecided(smallest);
     }
   }
-  Claim claim = Judged({.name = "mathematics",
-                        .text = "Synthetic mathematics is the exception among the kinds of text, at "
-                                "the first and the last layer.",
-                        .source = "Mixtral paper, section 5",
-                        .figure = "domains",
-                        .unit = "distance"},
-                       evidence, tally, tally.Majority(), "layers", sentence);
+  Claim claim =
+      Judged({.name = "mathematics",
+              .text = "Synthetic mathematics is the exception among the kinds of text, at "
+                      "the first and the last layer.",
+              .source = "Mixtral paper, section 5",
+              .figure = "domains",
+              .unit = "distance"},
+             evidence, tally, tally.Majority(), "layers", sentence);
   if (tally.n() == 0 && evidence.domains) {
     claim.evidence = "no data set has 'math' in its name beside others";
   }
@@ -305,8 +307,7 @@ Claim CodeExperts(const ClaimEvidence& evidence) {
                          cell.p_max < 0.05 && cell.controlled_p < 0.05 && cell.replicated;
       if (found) {
         tally.For(cell.smallest_shown);
-        if (strongest == nullptr ||
-            cell.controlled.odds_ratio > strongest->controlled.odds_ratio) {
+        if (strongest == nullptr || cell.controlled.odds_ratio > strongest->controlled.odds_ratio) {
           strongest = &cell;
         }
       } else if (std::isfinite(cell.p_max) && cell.smallest_shown <= tally.threshold() &&
@@ -318,13 +319,15 @@ Claim CodeExperts(const ClaimEvidence& evidence) {
     }
   }
   Verdict verdict = tally.n_for > 0 ? Verdict::kSupported : tally.Majority();
-  std::string sentence = "Those that agree pass the permutation of units, the comparison of like "
-                         "tokens and the repetition on other units.";
+  std::string sentence =
+      "Those that agree pass the permutation of units, the comparison of like "
+      "tokens and the repetition on other units.";
   if (strongest != nullptr) {
-    sentence += fmt::format(" The strongest: layer {} expert {}, odds ratio {:.2f} ({:.2f} between "
-                            "like tokens).",
-                            strongest->layer, strongest->expert, strongest->raw.odds_ratio,
-                            strongest->controlled.odds_ratio);
+    sentence += fmt::format(
+        " The strongest: layer {} expert {}, odds ratio {:.2f} ({:.2f} between "
+        "like tokens).",
+        strongest->layer, strongest->expert, strongest->raw.odds_ratio,
+        strongest->controlled.odds_ratio);
   } else if (!why.empty()) {
     sentence += fmt::format(" Not possible here: {}.", why);
   }
@@ -408,9 +411,15 @@ const char* Name(Verdict verdict) {
 
 std::vector<Claim> JudgeClaims(const ClaimEvidence& evidence) {
   MOESCOPE_CHECK(!evidence.layers.empty());
-  return {Topics(evidence),      Mathematics(evidence), FirstLayer(evidence),
-          Locality(evidence),    BeyondTokens(evidence), Indentation(evidence),
-          Words(evidence),       CodeExperts(evidence),  TokensNotDomains(evidence),
+  return {Topics(evidence),
+          Mathematics(evidence),
+          FirstLayer(evidence),
+          Locality(evidence),
+          BeyondTokens(evidence),
+          Indentation(evidence),
+          Words(evidence),
+          CodeExperts(evidence),
+          TokensNotDomains(evidence),
           IndependentLayers(evidence)};
 }
 

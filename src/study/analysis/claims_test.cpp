@@ -18,7 +18,8 @@ RepetitionCell Cell(int layer, double repeat, double null, double half_width) {
   cell.layer = layer;
   cell.first_repeat = repeat;
   cell.marginal.first_repeat = null;
-  if (half_width > 0) cell.first_repeat_interval = Interval{repeat - half_width, repeat + half_width};
+  if (half_width > 0)
+    cell.first_repeat_interval = Interval{repeat - half_width, repeat + half_width};
   return cell;
 }
 

@@ -47,15 +47,14 @@ std::string EffectSentence(const Claim& claim) {
 FigureTable ClaimsFigure(const std::vector<Claim>& claims) {
   FigureTable table;
   table.figure = "claims";
-  table.columns = {"name",  "claim",   "source",    "verdict",   "evidence",        "figure",
+  table.columns = {"name",  "claim",    "source",    "verdict",   "evidence",        "figure",
                    "agree", "disagree", "undecided", "threshold", "smallest_effect", "unit"};
   for (const Claim& claim : claims) {
     const bool tested = claim.verdict != Verdict::kNotTested;
-    table.rows.push_back({claim.name, claim.text, claim.source, Name(claim.verdict),
-                          claim.evidence, claim.figure, int64_t{claim.n_for},
-                          int64_t{claim.n_against}, int64_t{claim.n_undecided},
-                          Number(claim.threshold), tested ? Number(claim.smallest_effect) : Cell(),
-                          claim.unit});
+    table.rows.push_back({claim.name, claim.text, claim.source, Name(claim.verdict), claim.evidence,
+                          claim.figure, int64_t{claim.n_for}, int64_t{claim.n_against},
+                          int64_t{claim.n_undecided}, Number(claim.threshold),
+                          tested ? Number(claim.smallest_effect) : Cell(), claim.unit});
   }
   return table;
 }

@@ -76,7 +76,8 @@ Json ContextOf(const FigureTable& table, const Statement& statement, const Json&
   std::set<int64_t> layers;
   for (const Json& row : rows) {
     for (const char* column : {"layer", "next_layer"}) {
-      if (row.contains(column) && row[column].is_number()) layers.insert(row[column].get<int64_t>());
+      if (row.contains(column) && row[column].is_number())
+        layers.insert(row[column].get<int64_t>());
     }
   }
   context["layers"] = layers;
@@ -184,7 +185,8 @@ std::vector<Json> PanelsOf(const Chart& chart, const Json& rows) {
   std::set<std::string> seen;
   for (const Json& row : rows) {
     Json panel = Json::object();
-    for (const Json& column : chart.panels) panel[std::string(column)] = row.at(std::string(column));
+    for (const Json& column : chart.panels)
+      panel[std::string(column)] = row.at(std::string(column));
     if (seen.insert(panel.dump(-1, ' ', false, Json::error_handler_t::replace)).second) {
       panels.push_back(std::move(panel));
     }
@@ -215,11 +217,11 @@ Json Subtitle(const Statement& statement) {
                          run.n_layers);
   }
   return Json::array(
-      {model, fmt::format("{} tokens, {} units, {} data sets; {} {}; {} resamples, seed {}",
-                          FormatCount(static_cast<uint64_t>(statement.plain_tokens)),
-                          FormatCount(static_cast<uint64_t>(statement.units)), run.datasets.size(),
-                          run.precision, run.kernel_level, statement.bootstrap_samples,
-                          statement.seed)});
+      {model,
+       fmt::format("{} tokens, {} units, {} data sets; {} {}; {} resamples, seed {}",
+                   FormatCount(static_cast<uint64_t>(statement.plain_tokens)),
+                   FormatCount(static_cast<uint64_t>(statement.units)), run.datasets.size(),
+                   run.precision, run.kernel_level, statement.bootstrap_samples, statement.seed)});
 }
 
 }  // namespace

@@ -186,8 +186,8 @@ class TokenViewBuilder {
       Json list = Json::array();
       for (const TypicalToken& token :
            TypicalTokens(counts, expert, order, limits_.min_count, limits_.tokens_per_expert)) {
-        list.push_back(
-            {token.token_id, token.count, RoundedJson(token.share_of_token), RoundedJson(token.lift)});
+        list.push_back({token.token_id, token.count, RoundedJson(token.share_of_token),
+                        RoundedJson(token.lift)});
         used_.insert(token.token_id);
       }
       experts.push_back(std::move(list));
@@ -308,12 +308,13 @@ Json CommonJson(const store::Run& run, store::Database& database, const RowColum
                 const Statement& statement, const ReportFiguresOptions& options, ThreadPool& pool) {
   const FigureTable perplexity =
       PerplexityFigure(PerplexityTable(run, database, options.bootstrap, pool));
-  return {{"run", RunJson(statement, rows)},
-          {"shown_layers", options.layers},
-          {"figures",
-           {{"perplexity", FigureBlock(perplexity, statement,
-                                       fmt::format("moescope figure perplexity {}", options.run))}}},
-          {"limits", LimitsJson(LimitsOf(run.description()))}};
+  return {
+      {"run", RunJson(statement, rows)},
+      {"shown_layers", options.layers},
+      {"figures",
+       {{"perplexity", FigureBlock(perplexity, statement,
+                                   fmt::format("moescope figure perplexity {}", options.run))}}},
+      {"limits", LimitsJson(LimitsOf(run.description()))}};
 }
 
 // Figures 7 and 10 and Table 5. The rows of figure 7 are packed: a row of a data set, layer and
@@ -338,8 +339,7 @@ void AddRouteFigures(const store::Run& run, store::Database& database, const Row
                      const Statement& statement, const ReportFiguresOptions& options,
                      ThreadPool& pool, Json& json) {
   TokenViewBuilder views(rows, run.description());
-  const LayerResults layers =
-      AnalyseLayers(run, database, rows, options.bootstrap, views, pool);
+  const LayerResults layers = AnalyseLayers(run, database, rows, options.bootstrap, views, pool);
   FindingsOptions findings_options;
   findings_options.bootstrap = options.bootstrap;
   std::vector<std::string> datasets;
@@ -354,8 +354,7 @@ void AddRouteFigures(const store::Run& run, store::Database& database, const Row
   json["expert_colours"] = ColoursJson();
   json["commands"] = CommandsJson(options.run, options.layers);
   AddLayerFigures(layers, statement, options, json["figures"]);
-  Json more =
-      RouteFigures(run, database, rows, statement, layers.repetition, options, pool);
+  Json more = RouteFigures(run, database, rows, statement, layers.repetition, options, pool);
   json["figures"].update(more["figures"]);
   json["claims"] = std::move(more["claims"]);
   json["absent"] = std::move(more["absent"]);

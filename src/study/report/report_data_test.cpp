@@ -109,8 +109,8 @@ TEST_F(ReportOfARun, TheBlockHoldsEveryLayerOfEveryFigure) {
   EXPECT_EQ(figures["table5"]["rows"].size(), 2u * 3);
   EXPECT_EQ(figures["10"]["rows"], "table5");
   EXPECT_EQ(figures["perplexity"]["rows"].size(), 2u);
-  for (const char* figure : {"domains", "explained", "lags", "vocabulary", "coactivation",
-                             "crosslayer", "paths"}) {
+  for (const char* figure :
+       {"domains", "explained", "lags", "vocabulary", "coactivation", "crosslayer", "paths"}) {
     ASSERT_TRUE(figures.contains(figure)) << figure;
     EXPECT_FALSE(figures[figure]["rows"].empty()) << figure;
     EXPECT_FALSE(figures[figure]["charts"].empty()) << figure;

@@ -132,7 +132,8 @@ Json FigureBlock(const FigureTable& table, const Statement& statement, const std
   block["about"] = Json::object();
   for (const auto& [name, value] : table.about) block["about"][name] = RoundedCell(value);
   block["more"] = Json::object();
-  for (const NamedRows& more : table.more) block["more"][more.name] = RowsJson(more.columns, more.rows);
+  for (const NamedRows& more : table.more)
+    block["more"][more.name] = RowsJson(more.columns, more.rows);
   block["charts"] = Json::parse(PageCharts(table, statement));
   block["command"] = command;
   return block;
@@ -142,8 +143,8 @@ Json RouteFigures(const store::Run& run, store::Database& database, const RowCol
                   const Statement& statement, const std::vector<RepetitionCell>& repetition,
                   const ReportFiguresOptions& options, ThreadPool& pool) {
   const std::string at_layers = fmt::format(" --layers {}", fmt::join(options.layers, ","));
-  const ClaimEvidence evidence = GatherEvidence(run, database, rows, options.layers, repetition,
-                                                options.bootstrap, pool);
+  const ClaimEvidence evidence =
+      GatherEvidence(run, database, rows, options.layers, repetition, options.bootstrap, pool);
   FigureList list(statement, options);
   AddEvidence(evidence, at_layers, list);
   list.Add("lags", at_layers, [&] {
@@ -156,16 +157,15 @@ Json RouteFigures(const store::Run& run, store::Database& database, const RowCol
   list.Add("vocabulary", at_layers, [&] {
     VocabularyOptions vocabulary;
     vocabulary.bootstrap = options.bootstrap;
-    return VocabularyFigure(
-        VocabularyTable(run, database, rows, options.layers, vocabulary, pool),
-        vocabulary.min_count);
+    return VocabularyFigure(VocabularyTable(run, database, rows, options.layers, vocabulary, pool),
+                            vocabulary.min_count);
   });
   if (run.description().n_experts <= kMostExpertsForPairs) {
     list.Add("coactivation", at_layers, [&] {
       CoactivationOptions pairs;
       pairs.bootstrap = options.bootstrap;
-      return CoactivationFigure(
-          CoactivationTable(run, database, rows, options.layers, pairs, pool), false);
+      return CoactivationFigure(CoactivationTable(run, database, rows, options.layers, pairs, pool),
+                                false);
     });
   } else {
     list.AddAbsent("coactivation", fmt::format("pairs of {} experts are too many for a page",
@@ -177,10 +177,11 @@ Json RouteFigures(const store::Run& run, store::Database& database, const RowCol
     return PathsFigure(ComputePaths(run, database, rows, {}, options.layers, paths, pool), "");
   });
   const std::vector<Claim> claims = JudgeClaims(evidence);
-  return {{"figures", list.figures()},
-          {"claims", FigureBlock(ClaimsFigure(claims), statement,
-                                 fmt::format("moescope figure claims {}{}", options.run, at_layers))},
-          {"absent", list.absent()}};
+  return {
+      {"figures", list.figures()},
+      {"claims", FigureBlock(ClaimsFigure(claims), statement,
+                             fmt::format("moescope figure claims {}{}", options.run, at_layers))},
+      {"absent", list.absent()}};
 }
 
 }  // namespace moescope::study

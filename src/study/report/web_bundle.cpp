@@ -4,16 +4,23 @@
 
 #include <cstddef>
 
-#define MOESCOPE_EMBED(name, file)                       \
-  asm(".pushsection .rodata\n"                           \
-      ".global moescope_" name "_begin\n"                \
-      ".hidden moescope_" name "_begin\n"                \
-      ".global moescope_" name "_end\n"                  \
-      ".hidden moescope_" name "_end\n"                  \
-      "moescope_" name "_begin:\n"                       \
-      ".incbin \"" file "\"\n"                           \
-      "moescope_" name "_end:\n"                         \
-      ".byte 0\n"                                        \
+#define MOESCOPE_EMBED(name, file) \
+  asm(".pushsection .rodata\n"     \
+      ".global moescope_" name     \
+      "_begin\n"                   \
+      ".hidden moescope_" name     \
+      "_begin\n"                   \
+      ".global moescope_" name     \
+      "_end\n"                     \
+      ".hidden moescope_" name     \
+      "_end\n"                     \
+      "moescope_" name             \
+      "_begin:\n"                  \
+      ".incbin \"" file            \
+      "\"\n"                       \
+      "moescope_" name             \
+      "_end:\n"                    \
+      ".byte 0\n"                  \
       ".popsection\n")
 
 MOESCOPE_EMBED("page", MOESCOPE_PAGE_FILE);

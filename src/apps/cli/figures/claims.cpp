@@ -11,11 +11,11 @@ FigureFunction AddClaims(CLI::App&) {
     const std::vector<int> layers = session.Layers();
     study::RepetitionOptions options;
     options.bootstrap = session.options.bootstrap;
-    const study::ClaimEvidence evidence = study::GatherEvidence(
-        session.run, *session.database, session.rows, layers,
-        study::RepetitionTable(session.run, *session.database, session.rows, layers, options,
-                               session.pool),
-        session.options.bootstrap, session.pool);
+    const study::ClaimEvidence evidence =
+        study::GatherEvidence(session.run, *session.database, session.rows, layers,
+                              study::RepetitionTable(session.run, *session.database, session.rows,
+                                                     layers, options, session.pool),
+                              session.options.bootstrap, session.pool);
     const std::vector<study::Claim> claims = study::JudgeClaims(evidence);
     return {study::ClaimsFigure(claims), study::ClaimsText(claims, session.style)};
   };

@@ -54,7 +54,8 @@ void AddFigureOptions(CLI::App& app, FigureOptions& options, const char* default
 study::TerminalStyle StyleOf(const std::string& colour);
 // As text with the run's statement, JSON or CSV, whichever the options say; or, where they name
 // files for pictures, those under `heading`.
-void PrintFigure(const FigureSession& session, const Figure& figure, const std::string& heading = "");
+void PrintFigure(const FigureSession& session, const Figure& figure,
+                 const std::string& heading = "");
 // Throws Error(kIo) when it cannot be written.
 void PrintText(const std::string& text);
 
