@@ -9,16 +9,22 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "engine/kernels/kernel_table.h"
 #include "files/checkpoint.h"
+#include "lab/session_bench.h"
 #include "lab/trace.h"
 
 namespace moescope::lab {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kSweepTokens = 16384;
+constexpr int kPrefillTokens = 512;
+constexpr int kDecodeTokens = 64;
 
 // A folder of its own for the documents and runs of a benchmark; removed at the end.
 class ScratchFolder {
@@ -78,13 +84,14 @@ Spread SpreadOf(std::vector<double> values) {
 class SweepBench {
  public:
   explicit SweepBench(const BenchOptions& options) : options_(options) {
+    if (options_.n_tokens == 0) options_.n_tokens = kSweepTokens;
     files::Checkpoint checkpoint = files::Checkpoint::Open(options.model);
     const files::ModelConfig& config = checkpoint.config();
     type_ = Name(checkpoint.tensor({files::TensorKind::kGateProj, 0, 0}).dtype);
     trace_.model = options.model;
     text::DataSpec random;
     random.name = "random";
-    random.path = WriteRandomDocuments(scratch_, options, config.vocab_size);
+    random.path = WriteRandomDocuments(scratch_, options_, config.vocab_size);
     trace_.data = {random};
     trace_.policy = {.bos = text::BosPolicy::kNone,
                      .chunk = std::min(options.chunk, config.context)};
@@ -164,6 +171,31 @@ class SweepBench {
   double loss_sum_ = 0;
 };
 
+// Prefill or decode. Of a model small enough for a cache the share of DRAM may pass 1.
+BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
+  const auto model = engine::Model::Open(options.model);
+  ThreadPool pool(options.n_threads);
+  SessionBench bench(*model, pool, options.memory_bytes);
+  const bool decodes = what == "decode";
+  const int n_tokens = options.n_tokens > 0 ? static_cast<int>(options.n_tokens)
+                       : decodes            ? kDecodeTokens
+                                            : kPrefillTokens;
+  const SessionRates rates =
+      decodes ? bench.Decode(n_tokens, options.n_runs) : bench.Prefill(n_tokens, options.n_runs);
+  BenchRow row;
+  row.what = what;
+  row.type = Name(model->checkpoint().tensor({files::TensorKind::kGateProj, 0, 0}).dtype);
+  row.level = Name(engine::SelectKernels().level);
+  row.precision = "exact";
+  row.n_tokens = n_tokens;
+  row.tokens_per_s = SpreadOf(rates.tokens_per_s);
+  row.gflops = row.tokens_per_s.median * rates.flops_per_token / 1e9;
+  row.gb_per_s = row.tokens_per_s.median * static_cast<double>(rates.bytes_per_token) / 1e9;
+  row.limit = decodes ? "dram" : "fp32";
+  row.checked = "logits equal to the bit in every run";
+  return row;
+}
+
 }  // namespace
 
 engine::MachineLimits BenchMachine(int n_threads) {
@@ -172,23 +204,32 @@ engine::MachineLimits BenchMachine(int n_threads) {
 }
 
 BenchResult Bench(const BenchOptions& options) {
+  const std::vector<std::string> known = {"sweep", "prefill", "decode", "trace_overhead"};
   for (const std::string& what : options.what) {
-    if (what != "sweep" && what != "trace_overhead") {
+    if (std::find(known.begin(), known.end(), what) == known.end()) {
       throw Error(ErrorKind::kBadInput,
-                  fmt::format("--what: expected sweep or trace_overhead, found '{}'", what));
+                  fmt::format("--what: expected {}, found '{}'", fmt::join(known, ", "), what));
     }
   }
-  SweepBench bench(options);
   BenchResult result{.machine = BenchMachine(options.n_threads), .rows = {}};
+  std::optional<SweepBench> sweep;  // both of its rows share the pass that pages weights in
   for (const std::string& what : options.what) {
-    result.rows.push_back(what == "sweep" ? bench.Sweep() : bench.TraceOverhead());
+    if (what == "prefill" || what == "decode") {
+      result.rows.push_back(SessionRow(what, options));
+      continue;
+    }
+    if (!sweep) sweep.emplace(options);
+    result.rows.push_back(what == "sweep" ? sweep->Sweep() : sweep->TraceOverhead());
   }
   // The limits again, and the larger of both: a neighbour during the first would flatter the rows.
   engine::MachineLimits after = BenchMachine(options.n_threads);
   engine::MachineLimits& machine = result.machine;
   machine.dram_gb_per_s = std::max(machine.dram_gb_per_s, after.dram_gb_per_s);
   machine.fp32_gflops = std::max(machine.fp32_gflops, after.fp32_gflops);
-  for (BenchRow& row : result.rows) row.share_of_limit = row.gflops / machine.fp32_gflops;
+  for (BenchRow& row : result.rows) {
+    row.share_of_limit = row.limit == "dram" ? row.gb_per_s / machine.dram_gb_per_s
+                                             : row.gflops / machine.fp32_gflops;
+  }
   return result;
 }
 

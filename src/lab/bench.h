@@ -12,8 +12,8 @@ namespace moescope::lab {
 
 struct BenchOptions {
   std::string model;
-  std::vector<std::string> what;  // "sweep", "trace_overhead"
-  int64_t n_tokens = 16384;
+  std::vector<std::string> what;  // "sweep", "prefill", "decode", "trace_overhead"
+  int64_t n_tokens = 0;           // 0: 512 of a prefill, 64 decoded, else 16,384
   int chunk = 512;
   int n_runs = 5;
   int n_threads = 0;
@@ -32,8 +32,9 @@ struct BenchRow {
   std::string precision;
   int64_t n_tokens = 0;
   Spread tokens_per_s;
-  double gflops = 0;  // 10^9 floating-point operations actually run per second, at the median
-  std::string limit;  // "fp32"
+  double gflops = 0;    // 10^9 floating-point operations actually run per second, at the median
+  double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median: decode
+  std::string limit;    // "fp32", "dram"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
   // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour

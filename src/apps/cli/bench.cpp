@@ -34,9 +34,13 @@ ordered_json SpreadJson(const lab::Spread& spread) {
 void PrintJson(const lab::BenchResult& result) {
   ordered_json rows = ordered_json::array();
   for (const lab::BenchRow& row : result.rows) {
-    ordered_json json = {{"what", row.what},       {"type", row.type},
-                         {"level", row.level},     {"precision", row.precision},
-                         {"tokens", row.n_tokens}, {"tokens_per_s", SpreadJson(row.tokens_per_s)},
+    ordered_json json = {{"what", row.what},
+                         {"type", row.type},
+                         {"level", row.level},
+                         {"precision", row.precision},
+                         {"streams", 1},
+                         {"tokens", row.n_tokens},
+                         {"tokens_per_s", SpreadJson(row.tokens_per_s)},
                          {"checked", row.checked}};
     if (!row.limit.empty()) {
       json["limit"] = row.limit;
@@ -66,11 +70,12 @@ void PrintText(const lab::BenchResult& result) {
   fmt::print("\n{:<15} {:<6} {:<7} {:>8} {:>27}  {}\n", "what", "type", "level", "tokens",
              "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
-    std::string share =
-        row.limit.empty() ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
-                                        Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
-                          : fmt::format("{:.1f} % of {} peak", 100 * row.share_of_limit, row.limit);
-    fmt::print("{:<15} {:<6} {:<7} {:>8} {:>9.0f} {:>8.0f} {:>8.0f}  {} ({})\n", row.what, row.type,
+    std::string share = row.limit.empty()
+                            ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
+                                          Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
+                            : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
+                                          row.limit == "dram" ? "DRAM bandwidth" : "fp32 peak");
+    fmt::print("{:<15} {:<6} {:<7} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what, row.type,
                row.level, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
                row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
   }
@@ -121,10 +126,10 @@ std::function<void()> AddBench(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--cache", options->cache, "where models of a shape are kept")
       ->default_str(CacheFolder());
-  app.add_option("--what", bench.what, "sweep, trace_overhead")->delimiter(',');
-  app.add_option("--tokens", bench.n_tokens, "tokens of one run")
-      ->check(CLI::Range(64, 1 << 30))
-      ->capture_default_str();
+  app.add_option("--what", bench.what, "sweep, prefill, decode, trace_overhead")->delimiter(',');
+  app.add_option("--tokens", bench.n_tokens,
+                 "tokens of one run (default: 16,384; of a prefill 512, decoded 64)")
+      ->check(CLI::Range(1, 1 << 30));
   app.add_option("--chunk", bench.chunk, "tokens of a sequence")
       ->check(CLI::Range(2, 1 << 24))
       ->capture_default_str();
