@@ -10,6 +10,7 @@
 
 #include "base/cancellation.h"
 #include "base/progress.h"
+#include "base/units.h"
 #include "study/analysis/expert_shares.h"
 #include "study/analysis/findings.h"
 #include "study/analysis/perplexity.h"
@@ -34,9 +35,7 @@ constexpr int kTextSampleTokens = 320;
 Json Number(double value) {
   if (!std::isfinite(value)) return nullptr;
   if (value == 0) return 0;
-  const double scale =
-      std::pow(10.0, 5 - static_cast<int>(std::floor(std::log10(std::abs(value)))));
-  return std::round(value * scale) / scale;
+  return RoundToDigits(value, 6);
 }
 
 struct CellToJson {
