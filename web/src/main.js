@@ -1,5 +1,5 @@
 // The page, top to bottom. A new figure is a file in figures/ and a line here.
-import { append, h } from "./dom.js";
+import { append } from "./dom.js";
 import { chartsSettled, drawnCharts } from "./chart.js";
 import { colouredTextFigure } from "./figures/coloured_text.js";
 import { expertSharesFigure } from "./figures/expert_shares.js";
@@ -9,6 +9,7 @@ import { repetitionFigure } from "./figures/repetition.js";
 import { repetitionTable } from "./figures/repetition_table.js";
 import { expertTokensFigure, tokenExpertsFigure } from "./figures/token_views.js";
 import { readPageData } from "./page_data.js";
+import { footer } from "./sections/footer.js";
 import { findings, header } from "./sections/header.js";
 import { limits, provenance } from "./sections/provenance.js";
 
@@ -26,9 +27,7 @@ function main() {
     tokenExpertsFigure(page),
     provenance(page),
     limits(page),
-    h("footer", {}, h("p", {}, "Made with moescope. This page is one file and asks nothing of the network."),
-      h("details", {}, h("summary", {}, "Licences of the chart libraries in it"),
-        h("pre", {}, document.getElementById("licences").content.textContent))),
+    footer(),
   ]);
   globalThis.moescope = { page, charts: drawnCharts, settled: chartsSettled };
 }

@@ -88,7 +88,8 @@ void WriteReport(const Options& options, const store::Run& run, const std::strin
   report.run_path = run.directory();
   report.seed = options.seed;
   const study::ReportData data = study::MakeReportData(run, report, pool);
-  ReplaceFile(page, AsBytes(study::RenderPage(study::PageTemplate(), data.title, data.json)));
+  ReplaceFile(page, AsBytes(study::RenderPage(study::PageTemplate(study::Page::kReport), data.title,
+                                              data.json)));
 }
 
 void PrintFirstLook(const Options& options, const store::Run& run, ThreadPool& pool) {

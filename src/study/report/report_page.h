@@ -1,5 +1,5 @@
-// The page around the data: one HTML file that needs nothing else. Its template is the bundle of
-// web/, carried in the program.
+// The page around the data: one HTML file that needs nothing else. Its template is one of the
+// bundles of web/, carried in the program.
 #pragma once
 
 #include <string>
@@ -7,8 +7,10 @@
 
 namespace moescope::study {
 
-// The template, with the places {{title}} and {{data}}, in this order.
-std::string_view PageTemplate();
+enum class Page { kReport, kAttention };
+
+// The page's template, with the places {{title}} and {{data}}, in this order.
+std::string_view PageTemplate(Page page);
 
 // `title` as plain text and `data` as JSON, both escaped for where they stand: whatever a token or
 // a document's name holds, the page's structure stays.
