@@ -11,14 +11,14 @@ import { byteAt, tokenLists } from "./token_lists.js";
 
 const kListed = 8;
 
-const quoted = (model, i) => [h("bdi", { class: "piece" }, model.label(i)), h("span", { class: "position" }, ` ${model.range(i)}`)];
+const quoted = (model, i) => [h("bdi", { class: "piece", title: model.label(i) }, model.label(i)), " ", h("span", { class: "position" }, model.range(i)), " "];
 
 // A row's or a column's largest weights, as text.
 function readOut(model, bytes, selected) {
   if (!selected) return h("p", { class: "note" }, "Point at a token, or move to it with the arrow keys, to see only its lines and read its weights here.");
   const { query, key } = selected;
   if (query !== undefined && key !== undefined) {
-    return h("p", {}, quoted(model, query), " looks at ", quoted(model, key), " with ", h("b", {}, percent(weightOfByte(byteAt(bytes, query, key)))), " of its weight.");
+    return h("p", {}, quoted(model, query), h("span", {}, "looks at "), quoted(model, key), h("span", {}, "with ", h("b", {}, percent(weightOfByte(byteAt(bytes, query, key)))), " of its weight."));
   }
   const isRow = query !== undefined;
   const cells = isRow
@@ -26,7 +26,7 @@ function readOut(model, bytes, selected) {
     : Array.from({ length: model.n_blocks - key }, (_, i) => ({ at: key + i, byte: byteAt(bytes, key + i, key) }));
   const listed = cells.sort((a, b) => b.byte - a.byte || a.at - b.at).slice(0, kListed);
   return [
-    h("p", {}, quoted(model, isRow ? query : key), isRow ? " looks at" : " is looked at by"),
+    h("p", {}, quoted(model, isRow ? query : key), h("span", {}, isRow ? "looks at" : "is looked at by")),
     h("ol", { class: "weights" }, listed.map(({ at, byte }) => h("li", { "data-at": at }, h("b", {}, percent(weightOfByte(byte))), " ", quoted(model, at)))),
   ];
 }
@@ -42,7 +42,7 @@ function panel(page, model) {
   let shown = firstHead(page, model), form = "lines";
   const words = h("div", { class: "read-out", "aria-live": "polite" });
   const name = h("p", { class: "head-name" });
-  const holder = h("div");
+  const holder = h("div", { class: "head-form" });
   const bytes = () => model.matrix(shown.layer, shown.head);
   const tell = (selected) => replace(words, readOut(model, bytes(), selected));
   const forms = { lines: tokenLists(model, tell), matrix: matrix(model, tell) };
@@ -89,9 +89,9 @@ export function headViews(page) {
     lead: "Each token on the left looks at tokens on the right, itself and those before it; the stronger the line, the more weight.",
     controls: [h("div", { class: "picker", role: "group", "aria-label": "Form" }, h("span", { class: "label" }, "Form"), chips)],
     body: h("div", { class: "sides" }, panels.map((one) => one.element)),
-    howToRead: "The opacity of a line is the weight; lines below 2 % are left out until a token is chosen. The weights of a row sum to 100 %. A large weight says "
+    howToRead: "The opacity of a line is the weight; lines below 2\u00a0% are left out until a token is chosen. The weights of a row sum to 100\u00a0%. A large weight says "
       + "where a head reads, not what it does with it: what is read may be small, as the vectors of sinks usually are. Weights are kept to one byte, within "
-      + "0.4 percentage points at 100 % and 0.04 at 1 %.",
+      + "0.4 percentage points at 100\u00a0% and 0.04 at 1\u00a0%.",
   });
   return {
     element,

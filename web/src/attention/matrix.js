@@ -5,7 +5,7 @@ import { byteAt } from "./token_lists.js";
 
 const kLabels = 92;  // pixels at the left and above
 const cellSize = (n) => (n <= 24 ? 18 : n <= 64 ? 14 : 11);
-const shortened = (label) => ([...label].length > 12 ? `${[...label].slice(0, 11).join("")}…` : label);
+const shortened = (text) => ([...text].length > 12 ? `${[...text].slice(0, 11).join("")}…` : text);
 
 // `onCursor({query, key})` when the cursor moves. Returns the element and show(bytes).
 export function matrix(model, onCursor) {
@@ -17,6 +17,7 @@ export function matrix(model, onCursor) {
     class: "matrix", tabindex: 0, role: "img", width: size * scale, height: size * scale, style: `width:${size}px;height:${size}px`,
     "aria-label": `Matrix of weights, ${model.name}: arrow keys move from cell to cell, the text below tells the weight`,
   });
+  const label = (i) => (model.pooled ? model.range(i) : shortened(model.label(i)));
   let bytes = null, cursor = null;
 
   function draw() {
@@ -30,13 +31,13 @@ export function matrix(model, onCursor) {
       const middle = kLabels + (i + 0.5) * cell;
       context.fillStyle = cursor && (cursor.query === i) ? style.getPropertyValue("--accent") : style.color;
       context.textAlign = "right";
-      context.fillText(shortened(model.label(i)), kLabels - 6, middle, kLabels - 8);
+      context.fillText(label(i), kLabels - 6, middle, kLabels - 8);
       context.fillStyle = cursor && (cursor.key === i) ? style.getPropertyValue("--accent") : style.color;
       context.save();
       context.translate(middle, kLabels - 6);
       context.rotate(-Math.PI / 2);
       context.textAlign = "left";
-      context.fillText(shortened(model.label(i)), 0, 0, kLabels - 8);
+      context.fillText(label(i), 0, 0, kLabels - 8);
       context.restore();
     }
     for (let query = 0; query < n; query++) {

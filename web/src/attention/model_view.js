@@ -13,6 +13,12 @@ const kOrders = [
   ["self", "weight on itself"], ["entropy", "entropy"], ["distance", "distance"],
 ];
 
+// Thumbnails of so few rows are enlarged, with sharp cells; others would lose whole rows by it.
+const kCrisp = 24;
+
+// Pixels of the column of layers and of a thumbnail, of the least width they need.
+const kEdge = 40, kSmallest = 30;
+
 function ordered(heads, order) {
   if (order === "place") return heads;
   const kinds = headKinds().map((kind) => kind.key);
@@ -36,7 +42,7 @@ function tipOf(model, head) {
 }
 
 function thumbnail(model, head, withName) {
-  const canvas = h("canvas", { "aria-hidden": "true", class: model.n_blocks < 64 ? "crisp" : null });
+  const canvas = h("canvas", { "aria-hidden": "true", class: model.n_blocks <= kCrisp ? "crisp" : null });
   const draw = () => drawTriangle(canvas, model.matrix(head.layer, head.head), model.n_blocks);
   draw();
   redrawWithScheme(canvas, draw);
@@ -93,13 +99,13 @@ export function modelView(page, open) {
       tipOf(model, model.heads[Number(button.dataset.layer) * model.n_heads + Number(button.dataset.head)]));
     const draw = (order) => replace(holder, gridOf(model, order));
     draw("place");
-    return { draw, element: h("div", { class: "side" }, h("h3", {}, model.name), holder, tip) };
+    return { draw, element: h("div", { class: "side", style: `flex:${model.n_heads} 1 min(100%, ${kEdge + model.n_heads * kSmallest}px)` }, h("h3", {}, model.name), holder, tip) };
   });
-  const area = h("div", { class: "sides" }, columns.map((column) => column.element));
+  const area = h("div", { class: "sides by-heads" }, columns.map((column) => column.element));
   return figureFrame({
     id: "model-view",
     title: "All heads",
-    lead: "Each square is one head: a row for each token that looks, a column for each token looked at. Tokens see only what stands before them.",
+    lead: "Each square is one head: a row for each token that looks, a column for each token looked at. A token sees itself and what stands before it.",
     controls: [
       selectBox({ label: "Order", options: kOrders, value: "place", onChange: (order) => columns.forEach((column) => column.draw(order)) }),
       kindLegend(page, (shown) => {
@@ -108,7 +114,7 @@ export function modelView(page, open) {
       rampLegend(),
     ],
     body: area,
-    howToRead: "A dark first column is a sink: weight laid down on the first token, which everybody sees. A dark line beside the diagonal looks one "
+    howToRead: "A strong first column is a sink: weight laid down on the first token, which everybody sees. A strong line beside the diagonal looks one "
       + `token back. ${kindRule(page)} Click a head, or press Enter on it, to open it below.`,
   });
 }

@@ -11,7 +11,7 @@ export function howToRead() {
     paragraph("One text", "is shown. Heads do other things in other texts; a kind written on a head holds for this one."),
     paragraph("Two models", "cut the same text into other tokens, and only some put a special token before it. Compare shapes and figures against each model’s own dashed line, "
       + "not head 3 of one with head 3 of the other: numbers of heads and layers mean nothing across models."),
-    paragraph("Short texts", "make sinks look small and neighbours large: the first token is also the previous one of the second."));
+    paragraph("A short text", "leaves little to look at, so that a head without any habit puts much weight on the first and the previous token, too: the dashed lines say how much."));
 }
 
 function described(model) {

@@ -30,14 +30,18 @@ export function redrawWithScheme(element, redraw) {
   dark.addEventListener("change", change);
 }
 
+// A table's colours as the pixels of an image, opaque, in the byte order of this machine.
+const pixelsOf = (colours) => new Uint32Array(Uint8Array.from(colours.flatMap((colour) => [...colour, 255])).buffer);
+
 // Draws the lower triangle of n rows, a pixel a cell; what a row cannot see stays transparent.
 export function drawTriangle(canvas, bytes, n) {
   if (bytes.length !== triangleCells(n)) throw new Error(`${bytes.length} bytes for ${n} rows`);
   canvas.width = canvas.height = n;
   const image = new ImageData(n, n);
-  const colours = table();
+  const pixels = new Uint32Array(image.data.buffer);
+  const colours = pixelsOf(table());
   for (let query = 0, cell = 0; query < n; query++) {
-    for (let key = 0; key <= query; key++, cell++) image.data.set([...colours[bytes[cell]], 255], 4 * (query * n + key));
+    for (let key = 0; key <= query; key++, cell++) pixels[query * n + key] = colours[bytes[cell]];
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
 }

@@ -23,14 +23,14 @@ function pooledNote(page) {
   return h("p", { class: "warning pooled" }, pooled.map((model) =>
     `${model.name}: ${count(model.tokens.length)} tokens are pooled to ${count(model.n_blocks)} blocks of ${model.block}, so that the page stays small. `),
     "A cell is then the share of a row’s weight that goes to a block of keys, mean over a block of queries. Figures of heads are of all tokens. "
-    + "A shorter text, or one model a page, shows single tokens; --layer and --head without -o print the rows of one head.");
+    + "A shorter text shows single tokens; --layer and --head without -o print the rows of one head.");
 }
 
 export function summary(page) {
   return h("header", {},
     h("p", { class: "kicker" }, "moescope attention"),
     h("h1", {}, page.title),
-    h("p", { class: "summary" }, "What every attention head of ", joined(page.models.map(described)), ` looks at in the same text of ${lengths(page.models)}.`),
+    h("p", { class: "summary" }, "What every attention head of ", joined(page.models.map(described)), ` looks at in ${page.models.length > 1 ? "the same" : "a"} text of ${lengths(page.models)}.`),
     pooledNote(page),
     commandLine(page.command));
 }
