@@ -9,7 +9,9 @@ namespace {
 // A block has at most 2^24 rows, each of weight 1: sums stay below 2^56.
 constexpr double kFixedPoint = 0x1p31;
 
-int64_t BlocksOf(int64_t n_positions, int64_t block) { return (n_positions + block - 1) / block; }
+int64_t BlocksOf(int64_t n_positions, int64_t block) {
+  return (n_positions + block - 1) / block;
+}
 
 }  // namespace
 

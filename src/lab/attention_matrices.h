@@ -14,7 +14,9 @@
 namespace moescope::lab {
 
 // Cells of the lower triangle of a matrix with so many rows, the diagonal included.
-constexpr int64_t TriangleCells(int64_t n_rows) { return n_rows * (n_rows + 1) / 2; }
+constexpr int64_t TriangleCells(int64_t n_rows) {
+  return n_rows * (n_rows + 1) / 2;
+}
 
 // How many matrices, of which size, a page is to hold of one model.
 struct MatricesWanted {

@@ -13,7 +13,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double Number(double value) { return RoundToDigits(value, 6); }
+double Number(double value) {
+  return RoundToDigits(value, 6);
+}
 
 // The last part of a path.
 std::string ShortName(std::string path) {
@@ -54,8 +56,7 @@ Json HeadsJson(const AttentionPageModel& model, const HeadFigures& even) {
                     Number(head.self), Number(head.entropy), Number(head.distance),
                     Name(KindOf(head, even))});
   }
-  return {{"columns",
-           {"layer", "head", "sink", "previous", "self", "entropy", "distance", "kind"}},
+  return {{"columns", {"layer", "head", "sink", "previous", "self", "entropy", "distance", "kind"}},
           {"rows", std::move(rows)}};
 }
 

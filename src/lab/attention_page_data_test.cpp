@@ -86,7 +86,7 @@ TEST(AttentionPageData, HoldsFiguresKindsAndMatricesOfEveryHead) {
   EXPECT_EQ(model["block"], 1);
   EXPECT_TRUE(model["sink_routes"].empty());
   EXPECT_TRUE(page["first"].is_null());
-  const std::vector<uint8_t> triangles = {255, 0,   255, 0, 0,   255,   // looks at itself
+  const std::vector<uint8_t> triangles = {255, 0,   255, 0,   0, 255,   // looks at itself
                                           255, 255, 0,   255, 0, 0,     // at the first
                                           255, 180, 180, 180, 0, 180};  // half, half: mean of heads
   EXPECT_EQ(model["weights"], Base64(triangles));

@@ -30,7 +30,9 @@ TEST(EvenAttention, DoesNotSeePastTheWindow) {
   EXPECT_EQ(alone.self, 1);
 }
 
-TEST(EvenAttention, OfOneTokenHasNoRows) { EXPECT_EQ(EvenAttention(1, 0).n_rows, 0); }
+TEST(EvenAttention, OfOneTokenHasNoRows) {
+  EXPECT_EQ(EvenAttention(1, 0).n_rows, 0);
+}
 
 // A head that is even gets the figures of even attention from the probe that watches a model.
 TEST(EvenAttention, AgreesWithTheProbe) {

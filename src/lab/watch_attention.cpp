@@ -1,9 +1,37 @@
 #include "lab/watch_attention.h"
 
+#include <atomic>
+#include <mutex>
+
+#include "base/progress.h"
 #include "engine/model/sweep.h"
 #include "lab/route_watcher.h"
 
 namespace moescope::lab {
+namespace {
+
+// Layers come in order, calls of a layer from any thread.
+class LayerProgress : public routing::Probe {
+ public:
+  explicit LayerProgress(int n_layers)
+      : bar_("attention", static_cast<uint64_t>(n_layers), "layers") {}
+
+  uint32_t sites() const override { return routing::kSiteAttention; }
+  void OnAttention(const routing::AttentionBatch& batch) override {
+    if (batch.layer <= layer_.load(std::memory_order_relaxed)) return;
+    const std::lock_guard lock(mutex_);
+    if (batch.layer <= layer_.load(std::memory_order_relaxed)) return;
+    layer_.store(batch.layer, std::memory_order_relaxed);
+    bar_.Update(static_cast<uint64_t>(batch.layer));
+  }
+
+ private:
+  std::mutex mutex_;
+  ProgressBar bar_;
+  std::atomic<int> layer_{-1};
+};
+
+}  // namespace
 
 WatchedAttention WatchAttention(const engine::Model& model, const std::vector<int32_t>& ids,
                                 const WatchOptions& options) {
@@ -18,7 +46,8 @@ WatchedAttention WatchAttention(const engine::Model& model, const std::vector<in
 
   WatchedAttention watched;
   HeadFiguresProbe figures(config);
-  std::vector<routing::Probe*> probes = {&figures};
+  LayerProgress progress(config.n_layers);
+  std::vector<routing::Probe*> probes = {&figures, &progress};
   if (options.rows) {
     const auto& [layer, head, first, last] = *options.rows;
     probes.push_back(&watched.rows.emplace(layer, head, first, last, n));

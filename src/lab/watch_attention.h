@@ -19,9 +19,9 @@ struct WatchOptions {
     int64_t first = 0, last = 0;
   };
   std::optional<Rows> rows;
-  int64_t block = 0;      // tokens a block of the matrices of all heads; 0: keep none
-  uint64_t memory = 0;    // bytes that may be used, mapped weights not counted
-  int n_threads = 0;      // 0: one a core
+  int64_t block = 0;    // tokens a block of the matrices of all heads; 0: keep none
+  uint64_t memory = 0;  // bytes that may be used, mapped weights not counted
+  int n_threads = 0;    // 0: one a core
 };
 
 struct WatchedAttention {
