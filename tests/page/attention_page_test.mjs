@@ -58,6 +58,8 @@ async function checkDots(browser, figure, json, names) {
   json.rows.forEach((row, i) => {
     const dot = dots.find((d) => d.dataset === names[Math.floor(i / perModel)] && d.layer === row.layer && d.head === row.head);
     near(dot[figure], row[figure], `${figure} of layer ${row.layer}, head ${row.head}`);
+    near(dot.even, json.models[Math.floor(i / perModel)].even[figure], `${figure} of even attention`);
+    assert.equal(dot.kind, row.kind);
     const expected = high.y + ((high[figure] - row[figure]) / (high[figure] - low[figure])) * (low.y - high.y);
     assert.ok(Math.abs(dot.y - expected) < 0.05, "a dot is as high as its figure");
   });

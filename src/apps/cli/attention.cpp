@@ -120,10 +120,17 @@ std::vector<Watched> WatchAll(const AttentionOptions& options) {
   return all;
 }
 
-ordered_json HeadJson(const std::string& model, const lab::HeadFigures& head) {
-  return {{"model", model},      {"layer", head.layer},       {"head", head.head},
-          {"rows", head.n_rows}, {"entropy", head.entropy},   {"distance", head.distance},
-          {"sink", head.sink},   {"previous", head.previous}, {"self", head.self}};
+ordered_json FiguresJson(const lab::HeadFigures& figures) {
+  return {{"rows", figures.n_rows}, {"entropy", figures.entropy},   {"distance", figures.distance},
+          {"sink", figures.sink},   {"previous", figures.previous}, {"self", figures.self}};
+}
+
+ordered_json HeadJson(const std::string& model, const lab::HeadFigures& head,
+                      const lab::HeadFigures& even) {
+  ordered_json row = {{"model", model}, {"layer", head.layer}, {"head", head.head}};
+  row.update(FiguresJson(head));
+  row["kind"] = Name(KindOf(head, even));
+  return row;
 }
 
 ordered_json RowsJson(const Watched& watched) {
@@ -156,12 +163,14 @@ void PrintJson(const AttentionOptions& options, const std::vector<Watched>& all,
                size_t page_bytes) {
   ordered_json rows = ordered_json::array(), models = ordered_json::array();
   for (const Watched& watched : all) {
+    const lab::HeadFigures even = watched.Even();
     for (const lab::HeadFigures& head : watched.attention.heads) {
-      rows.push_back(HeadJson(watched.path, head));
+      rows.push_back(HeadJson(watched.path, head, even));
     }
     models.push_back({{"model", watched.path},
                       {"identity", watched.opened.model->checkpoint().Identity()},
                       {"tokens", watched.tokens},
+                      {"even", FiguresJson(even)},
                       {"sink_routes", SinkRoutesJson(watched)},
                       {"attention", RowsJson(watched)}});
   }
@@ -187,6 +196,10 @@ std::string CommandOf(const AttentionOptions& options) {
   add("-f", options.prompt.file);
   if (options.prompt.bos != "auto") add("--bos", options.prompt.bos);
   add("--title", options.title);
+  if (options.head >= 0) {
+    add("--layer", std::to_string(options.layer));
+    add("--head", std::to_string(options.head));
+  }
   add("-o", options.output);
   return command;
 }

@@ -29,7 +29,7 @@ char Letter(lab::HeadKind kind) {
 
 void PrintHeads(const Watched& watched) {
   const files::ModelConfig& config = watched.config();
-  const lab::HeadFigures even = lab::EvenAttention(watched.n_tokens(), config.sliding_window);
+  const lab::HeadFigures even = watched.Even();
   fmt::print(
       "  heads: S looks at the first token (sink), P at the previous, s at itself (half of "
       "its weight or more), B broadly ({:.0f} % of even attention's entropy or more), . "

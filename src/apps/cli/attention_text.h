@@ -1,4 +1,5 @@
-// What `attention` prints of one model: its heads, where the first token is routed, one head's rows.
+// What `attention` prints of one model: its heads, where the first token is routed, one head's
+// rows.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,8 @@ struct Watched {
 
   const files::ModelConfig& config() const { return opened.model->config(); }
   int64_t n_tokens() const { return static_cast<int64_t>(ids.size()); }
+  // What a head that looks evenly at all it sees would have.
+  lab::HeadFigures Even() const { return lab::EvenAttention(n_tokens(), config().sliding_window); }
 };
 
 // Each head as one letter of what it mostly does, layers downwards, and the means of each layer.

@@ -90,7 +90,7 @@ export function headViews(page) {
     controls: [h("div", { class: "picker", role: "group", "aria-label": "Form" }, h("span", { class: "label" }, "Form"), chips)],
     body: h("div", { class: "sides" }, panels.map((one) => one.element)),
     howToRead: "The opacity of a line is the weight; lines below 2\u00a0% are left out until a token is chosen. The weights of a row sum to 100\u00a0%. A large weight says "
-      + "where a head reads, not what it does with it: what is read may be small, as the vectors of sinks usually are. Weights are kept to one byte, within "
+      + "where a head reads, not what it does with it: what is read there may be small. Weights are kept to one byte, within "
       + "0.4 percentage points at 100\u00a0% and 0.04 at 1\u00a0%.",
   });
   return {

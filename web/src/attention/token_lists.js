@@ -59,11 +59,11 @@ export function tokenLists(model, onSelect) {
   };
   const queries = list("query", `Tokens that look, ${model.name}`), keys = list("key", `Tokens looked at, ${model.name}`);
   const lines = svg("svg", { class: "lines", viewBox: `0 0 ${kWidth} ${n * kRowHeight}`, height: n * kRowHeight, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const all = h("button", { type: "button", class: "chip quiet", onclick: () => { pinned = null; select(null); } }, "show all tokens");
+  const all = h("button", { type: "button", class: "chip layer", onclick: () => { pinned = null; select(null); } }, "all tokens");
 
   function select(next) {
     selected = next;
-    all.hidden = next === null;
+    all.setAttribute("aria-pressed", String(next === null));
     const cells = cellsOf(bytes, n, selected);
     drawLines(lines, cells, selected ? kFaintestOfOne : kFaintest);
     lines.classList.toggle("one", selected !== null);
