@@ -262,6 +262,26 @@ async function checkPooled(browser) {
   assert.ok(readFileSync(page).length < 6_000_000);
 }
 
+// A dense model beside a mixture of experts: other tokens, other depth, no routes.
+async function checkDenseBesideMixture(browser) {
+  if (!process.env.MOESCOPE_FIXTURES) return console.log("GPT-2 beside Mixtral: skipped: no fixtures");
+  const gpt2 = join(process.env.MOESCOPE_FIXTURES, "models", "gpt2");
+  const json = answer("-m", gpt2, "-m", model, "-p", kText, "-o", page, "--layer", 1, "--head", 2);
+  await browser.open(pathToFileURL(page).href);
+  assert.ok(await browser.until(kChartsDrawn));
+  assert.equal((await dotsOf(browser, "sink")).length, json.rows.length);
+  assert.equal(await browser.evaluate("document.querySelectorAll('#sink-routes table').length"), 1);
+  const names = await browser.evaluate("[...document.querySelectorAll('.head-name b')].map((e) => e.textContent)");
+  assert.deepEqual(names, ["layer 1, head 2", "layer 1, head 2"], "the head of --layer and --head is shown first");
+  for (const i of [0, 1]) {
+    assert.deepEqual(await browser.evaluate(`moescope.page.models[${i}].tokens`), json.models[i].tokens);
+    const held = await browser.evaluate(`[...moescope.page.models[${i}].matrix(1, 2)].map((byte) => (byte / 255) ** 2)`);
+    const weights = json.models[i].attention.flatMap((row) => row.weights);
+    assert.equal(held.length, weights.length);
+    weights.forEach((weight, cell) => nearWeight(held[cell], weight, `cell ${cell} of model ${i}`));
+  }
+}
+
 async function main() {
   copyFileSync(model, other);
   const json = answer("-m", model, "-m", other, "-p", kText, "-o", page, "--title", kHostile);
@@ -285,6 +305,7 @@ async function main() {
     await checkKeyboard(browser, nHeads);
     await checkNarrow(browser);
     await checkPooled(browser);
+    await checkDenseBesideMixture(browser);
     await checkQuiet(browser);
     console.log(`${json.rows.length} heads of 2 models, ${json.bytes} bytes: all figures and weights equal --json`);
   } finally {
