@@ -1,6 +1,6 @@
 // A picture of a report page:
 //   node tools/screenshot.mjs page.html docs/images/report.png [--width 1280] [--height 1600] [--full]
-//        [--top '#figure-8'] [--scheme dark] [--scale 1]
+//        [--top '#figure-8'] [--scheme dark] [--scale 1] [--act 'document.querySelector("button").click()']
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -13,6 +13,7 @@ const { values, positionals } = parseArgs({
   options: {
     width: { type: "string", default: "1280" }, height: { type: "string", default: "1600" }, full: { type: "boolean" },
     top: { type: "string" }, scheme: { type: "string", default: "light" }, scale: { type: "string", default: "1" },
+    act: { type: "string" },  // done on the page before the picture
   },
 });
 const [page, picture] = positionals;
@@ -25,6 +26,7 @@ try {
   const width = Number(values.width);
   await browser.open(pathToFileURL(resolve(page)).href, { width, height: Number(values.height), scale: Number(values.scale), scheme: values.scheme });
   if (!await browser.until(kChartsDrawn)) throw new Error("the charts did not draw");
+  if (values.act) await browser.evaluate(values.act);
   await new Promise((r) => setTimeout(r, 300));
   const y = values.top ? await browser.evaluate(`document.querySelector(${JSON.stringify(values.top)}).getBoundingClientRect().top + scrollY - 24`) : 0;
   const whole = await browser.evaluate("document.documentElement.scrollHeight");

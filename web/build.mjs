@@ -1,4 +1,4 @@
-// Bundles the page into one template, OUT/page.html, whose places {{title}} and {{data}} the program
+// Bundles each page into one template, OUT/NAME.html, whose places {{title}} and {{data}} the program
 // fills in, and the chart templates into OUT/charts.json. The one script is allowed by its hash, so
 // nothing else on the page can run.
 //   node build.mjs OUT
@@ -42,20 +42,24 @@ async function bundle(entry) {
   return { text: result.outputFiles[0].text.trimEnd(), metafile: result.metafile };
 }
 
-const { text: script, metafile } = await bundle("main.js");
-const { text: style } = await bundle("style.css");
-if (/<\/script|<!--/i.test(script) || /<\/style/i.test(style)) throw new Error("the bundle would end its own tag");
-const hash = `sha256-${createHash("sha256").update(script, "utf8").digest("base64")}`;
-
 // A function as the replacement: the bundle holds "$&" and the like.
 const fill = (text, place, value) => text.replace(`{{${place}}}`, () => value);
-let page = readFileSync(join(here, "src", "page.html"), "utf8");
-page = fill(page, "script hash", hash);
-page = fill(page, "style", style);
-page = fill(page, "licences", licencesOf(metafile).replace(/&/g, "&amp;").replace(/</g, "&lt;"));
-page = fill(page, "script", script);
+
+async function makePage({ name, entry, styles }) {
+  const { text: script, metafile } = await bundle(entry);
+  const { text: style } = await bundle(styles);
+  if (/<\/script|<!--/i.test(script) || /<\/style/i.test(style)) throw new Error("the bundle would end its own tag");
+  let page = readFileSync(join(here, "src", "page.html"), "utf8");
+  page = fill(page, "script hash", `sha256-${createHash("sha256").update(script, "utf8").digest("base64")}`);
+  page = fill(page, "style", style);
+  page = fill(page, "licences", licencesOf(metafile).replace(/&/g, "&amp;").replace(/</g, "&lt;"));
+  page = fill(page, "script", script);
+  writeFileSync(join(out, `${name}.html`), page);
+}
+
 mkdirSync(out, { recursive: true });
-writeFileSync(join(out, "page.html"), page);
+await makePage({ name: "report", entry: "main.js", styles: "style.css" });
+await makePage({ name: "attention", entry: "attention/main.js", styles: "attention/style.css" });
 
 const jsonFiles = (folder) => Object.fromEntries(
   readdirSync(folder).filter((file) => file.endsWith(".json")).map((file) => file.slice(0, -".json".length)).sort()

@@ -36,6 +36,13 @@ uint64_t ParseBytes(std::string_view text) {
   return static_cast<uint64_t>(bytes);
 }
 
+double RoundToDigits(double value, int digits) {
+  if (value == 0 || !std::isfinite(value)) return value;
+  const double scale =
+      std::pow(10.0, digits - 1 - static_cast<int>(std::floor(std::log10(std::abs(value)))));
+  return std::isfinite(scale) ? std::round(value * scale) / scale : value;
+}
+
 std::string FormatBytes(uint64_t bytes) {
   constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB"};
   double value = static_cast<double>(bytes);

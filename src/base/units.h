@@ -11,6 +11,9 @@ namespace moescope {
 // Throws Error(kBadInput) naming the text.
 uint64_t ParseBytes(std::string_view text);
 
+// The nearest number with so many significant decimal digits; infinities and NaN as they are.
+double RoundToDigits(double value, int digits);
+
 std::string FormatBytes(uint64_t bytes);    // "93.4 GB" style: powers of 1,000, as disks are sold
 std::string FormatCount(uint64_t count);    // "46,702,792,704"
 std::string FormatSeconds(double seconds);  // "41 s", "3 min 20 s", "2 h 05 min"

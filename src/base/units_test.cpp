@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace moescope {
@@ -27,6 +29,14 @@ TEST(Units, PrintsForReaders) {
   EXPECT_EQ(FormatBytes(512), "512 B");
   EXPECT_EQ(FormatSeconds(200), "3 min 20 s");
   EXPECT_EQ(FormatSeconds(7500), "2 h 05 min");
+}
+
+TEST(Units, RoundsToSignificantDigits) {
+  EXPECT_EQ(RoundToDigits(0.123456789, 6), 0.123457);
+  EXPECT_EQ(RoundToDigits(-98765432.0, 6), -98765400.0);
+  EXPECT_EQ(RoundToDigits(0, 6), 0);
+  EXPECT_EQ(RoundToDigits(5e-324, 6), 5e-324);
+  EXPECT_TRUE(std::isnan(RoundToDigits(std::nan(""), 6)));
 }
 
 }  // namespace

@@ -128,6 +128,13 @@ Checkpoint Checkpoint::Open(const std::string& named) {
   const std::string path = ResolveModelPath(named);
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return Open(*OpenFolder(path), "");
+  if (!std::filesystem::exists(path, ignored) && !ignored) {
+    throw Error(ErrorKind::kNotFound,
+                fmt::format("cannot open model: {}: no such file or folder; expected a GGUF or "
+                            ".safetensors file, a folder with one, or owner/name from the Hugging "
+                            "Face cache",
+                            path));
+  }
   OpenFile(path);  // says what is wrong with the path itself before its folder is looked at
   std::filesystem::path whole(path);
   std::string parent = whole.parent_path().string();

@@ -33,6 +33,48 @@ int64_t Fixed(double value, double scale) {
 
 }  // namespace
 
+HeadFigures EvenAttention(int64_t n_positions, int window) {
+  HeadFigures even;
+  for (int64_t position = 1; position < n_positions; ++position) {
+    const int64_t n_seen = window > 0 ? std::min<int64_t>(position + 1, window) : position + 1;
+    const double weight = 1 / static_cast<double>(n_seen);
+    even.entropy += std::log(static_cast<double>(n_seen));
+    even.distance += static_cast<double>(n_seen - 1) / 2;
+    if (n_seen == position + 1) even.sink += weight;
+    if (n_seen > 1) even.previous += weight;
+    even.self += weight;
+  }
+  even.n_rows = std::max<int64_t>(n_positions - 1, 0);
+  if (even.n_rows == 0) return even;
+  for (double* sum : {&even.entropy, &even.distance, &even.sink, &even.previous, &even.self}) {
+    *sum /= static_cast<double>(even.n_rows);
+  }
+  return even;
+}
+
+HeadKind KindOf(const HeadFigures& head, const HeadFigures& even) {
+  if (head.sink >= kMostOfTheWeight) return HeadKind::kSink;
+  if (head.previous >= kMostOfTheWeight) return HeadKind::kPrevious;
+  if (head.self >= kMostOfTheWeight) return HeadKind::kSelf;
+  return head.entropy >= kBroadEntropy * even.entropy ? HeadKind::kBroad : HeadKind::kOther;
+}
+
+const char* Name(HeadKind kind) {
+  switch (kind) {
+    case HeadKind::kSink:
+      return "sink";
+    case HeadKind::kPrevious:
+      return "previous";
+    case HeadKind::kSelf:
+      return "self";
+    case HeadKind::kBroad:
+      return "broad";
+    case HeadKind::kOther:
+      return "other";
+  }
+  return "other";
+}
+
 HeadFiguresProbe::HeadFiguresProbe(const files::ModelConfig& config)
     : n_heads_(config.n_heads),
       n_sums_(static_cast<size_t>(config.n_layers) * static_cast<size_t>(config.n_heads)),

@@ -1,4 +1,4 @@
-// `attention`: what heads look at, as figures of every head and as rows or a matrix of one.
+// `attention`: what heads look at, as figures of every head and as rows of one.
 #pragma once
 
 #include <atomic>
@@ -22,6 +22,19 @@ struct HeadFigures {
   double previous = 0;  // weight on the position before
   double self = 0;      // weight on the row's own position
 };
+
+// What a head that spreads its weight evenly over all it sees would have: the null of the figures.
+// `window` as in ModelConfig. O(n_positions).
+HeadFigures EvenAttention(int64_t n_positions, int window);
+
+// What a head mostly does: half of its weight or more on the first token, the previous token, the
+// token itself (asked in this order), else an entropy of at least kBroadEntropy of even
+// attention's.
+enum class HeadKind { kSink, kPrevious, kSelf, kBroad, kOther };
+inline constexpr double kMostOfTheWeight = 0.5;
+inline constexpr double kBroadEntropy = 0.75;
+HeadKind KindOf(const HeadFigures& head, const HeadFigures& even);
+const char* Name(HeadKind kind);  // "sink", "previous", "self", "broad", "other"
 
 // Sums are of fixed-point numbers, so they are the same for any number of threads. Memory does not
 // grow with the text.
@@ -54,6 +67,8 @@ class AttentionRowsProbe : public routing::Probe {
   uint32_t sites() const override { return routing::kSiteAttention; }
   void OnAttention(const routing::AttentionBatch& batch) override;
 
+  int layer() const { return layer_; }
+  int head() const { return head_; }
   int64_t first() const { return first_; }
   int64_t n_rows() const { return last_ - first_ + 1; }
   // Weights of a kept row over all positions, 0 after its own.

@@ -34,8 +34,14 @@ export function listing(words) {
   return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
-// What a token looks like in running text of the page: white space made visible.
+// Characters that nobody sees and that would reorder what stands beside them.
+const kInvisible = /[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const named = (character) => `⟨${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+
+// What a token looks like in running text of the page: white space and invisible characters made
+// visible.
 export function visibleToken(text) {
-  const shown = text.replace(/^<0x0A>$/, "↵").replace(/^<0x09>$/, "→").replace(/ /g, "␣").replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "␍");
+  const shown = text.replace(/^<0x0A>$/, "↵").replace(/^<0x09>$/, "→").replace(/ /g, "␣").replace(/\n/g, "↵").replace(/\t/g, "→").replace(/\r/g, "␍")
+    .replace(kInvisible, named);
   return shown === "" ? "∅" : shown;
 }

@@ -14,7 +14,7 @@ function change(next) {
 }
 
 // A row of switches. A click turns one data set off or on; a double click shows it alone, or all again.
-export function datasetLegend(datasets) {
+export function datasetLegend(datasets, label = "Data sets shown") {
   const chips = datasets.map((dataset, index) =>
     h("button", {
       type: "button", class: "chip", "aria-pressed": "true", title: "Click: off or on. Double click: only this one.",
@@ -35,5 +35,5 @@ export function datasetLegend(datasets) {
   };
   onHiddenChange(show);
   show();
-  return h("div", { class: "legend", role: "group", "aria-label": "Data sets shown" }, chips, all);
+  return h("div", { class: "legend", role: "group", "aria-label": label }, chips, all);
 }

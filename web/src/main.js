@@ -1,5 +1,5 @@
 // The page, top to bottom. A new figure is a template in web/charts and an entry of the catalogue.
-import { append, h } from "./dom.js";
+import { append } from "./dom.js";
 import { chartsSettled, drawnCharts } from "./chart.js";
 import { kPerplexityFigure, kRepetitionFigures, kSharesFigure, kStructureFigures } from "./figures/catalogue.js";
 import { colouredTextFigure } from "./figures/coloured_text.js";
@@ -8,6 +8,7 @@ import { expertTokensFigure, tokenExpertsFigure } from "./figures/token_views.js
 import { readPageData } from "./page_data.js";
 import { absent, claims } from "./sections/claims.js";
 import { contents } from "./sections/contents.js";
+import { footer } from "./sections/footer.js";
 import { findings, header } from "./sections/header.js";
 import { limits, provenance } from "./sections/provenance.js";
 
@@ -32,9 +33,7 @@ function main() {
     header(page),
     contents(sections),
     sections,
-    h("footer", {}, h("p", {}, "Made with moescope. This page is one file and asks nothing of the network."),
-      h("details", {}, h("summary", {}, "Licences of the chart libraries in it"),
-        h("pre", {}, document.getElementById("licences").content.textContent))),
+    footer(),
   ]);
   globalThis.moescope = { page, charts: drawnCharts, settled: chartsSettled };
 }

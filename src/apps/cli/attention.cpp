@@ -1,30 +1,26 @@
 // moescope attention: what the heads of a model look at in a text; of one head its rows.
-#include "lab/attention.h"
-
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cmath>
 #include <cstdlib>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "apps/cli/attention_text.h"
 #include "apps/cli/command.h"
+#include "apps/cli/page_file.h"
 #include "apps/cli/prompt_options.h"
+#include "apps/cli/shell_word.h"
 #include "base/error.h"
 #include "base/platform/memory.h"
 #include "base/units.h"
-#include "engine/model/sweep.h"
+#include "engine/kernels/kernel_table.h"
 #include "files/family.h"
-#include "lab/route_watcher.h"
-#include "lab/text_model.h"
+#include "lab/attention_page_data.h"
 #include "study/figures/routed_text.h"
-#include "study/figures/text_table.h"
+#include "study/report/report_page.h"
+#include "study/report/web_bundle.h"
 
 namespace moescope::cli {
 namespace {
@@ -34,7 +30,7 @@ using nlohmann::ordered_json;
 struct AttentionOptions {
   PromptOptions prompt;
   std::vector<std::string> models;
-  std::string rows, memory;
+  std::string rows, memory, output, title;
   int layer = -1, head = -1, n_threads = 0, top = 5;
   bool json = false;
 };
@@ -56,209 +52,236 @@ std::pair<int64_t, int64_t> ParseRows(const std::string& text, int64_t n) {
   return {first, last};
 }
 
-// One model's attention over the text.
-struct Watched {
-  lab::TextModel opened;
-  std::vector<int32_t> ids;
-  std::vector<std::string> tokens;  // for display
-  std::vector<lab::HeadFigures> heads;
-  std::optional<lab::AttentionRowsProbe> rows;
-  std::optional<lab::RouteWatcher> routes;
-};
-
-Watched Watch(const AttentionOptions& options, const std::string& path) {
-  Watched watched;
-  watched.opened = lab::OpenTextModel(path);
-  const engine::Model& model = *watched.opened.model;
-  const files::ModelConfig& config = model.config();
-  watched.ids = TokenisePrompt(options.prompt, watched.opened);
-  const auto n = static_cast<int64_t>(watched.ids.size());
-  if (n > config.context) {
-    throw Error(ErrorKind::kBadInput, fmt::format("the text has {} tokens, the context of {} is {}",
-                                                  n, path, config.context));
+void CheckFits(const AttentionOptions& options, const Watched& watched) {
+  const files::ModelConfig& config = watched.config();
+  if (watched.n_tokens() < 2) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("nothing to look at: {} reads the text as 1 token, which sees only "
+                            "itself; give more text with -p or -f",
+                            watched.path));
   }
-  auto check = [](const char* option, int value, int end) {
+  if (watched.n_tokens() > config.context) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("the text is too long: expected at most {} tokens, the context of {}, "
+                            "found {}; give a shorter text",
+                            config.context, watched.path, watched.n_tokens()));
+  }
+  auto check = [&](const char* option, int value, int end, const char* of_what) {
     if (value < end) return;
     throw Error(ErrorKind::kBadInput,
-                fmt::format("{}: expected 0 to {}, found {}", option, end - 1, value));
+                fmt::format("{}: {} has {} {}: expected 0 to {}, found {}", option, watched.path,
+                            end, of_what, end - 1, value));
   };
-  check("--layer", options.layer, config.n_layers);
-  check("--head", options.head, config.n_heads);
+  check("--layer", options.layer, config.n_layers, "layers");
+  check("--head", options.head, config.n_heads, "heads a layer");
+}
+
+Watched Open(const AttentionOptions& options, const std::string& path,
+             const std::string& prompt_text) {
+  Watched watched;
+  watched.path = path;
+  watched.opened = lab::OpenTextModel(path);
+  watched.ids = TokeniseText(prompt_text, options.prompt, watched.opened);
+  CheckFits(options, watched);
   std::vector<std::string> bytes;
   for (int32_t id : watched.ids) {
     const text::Tokenizer& tokenizer = *watched.opened.tokenizer;
     bytes.push_back(tokenizer.IsControl(id) ? tokenizer.TokenText(id) : tokenizer.TokenBytes(id));
   }
   watched.tokens = study::DisplayPieces(bytes);
-
-  lab::HeadFiguresProbe figures(config);
-  std::vector<routing::Probe*> probes = {&figures};
-  if (options.layer >= 0 && options.head >= 0) {
-    const auto [first, last] = ParseRows(options.rows, n);
-    watched.rows.emplace(options.layer, options.head, first, last, n);
-    probes.push_back(&*watched.rows);
-  }
-  if (!config.dense()) {
-    watched.routes.emplace(model.router(), config.n_layers, n);
-    probes.push_back(&*watched.routes);
-  }
-  const uint64_t memory =
-      options.memory.empty() ? AvailableMemoryBytes() : ParseBytes(options.memory);
-  ThreadPool pool(options.n_threads);
-  engine::PlanSweep(config, memory, static_cast<int>(n),
-                    pool.n_threads());  // throws when it does not fit
-  engine::Sweep sweep(model, engine::SelectKernels(), pool,
-                      {.wave_rows = n, .max_sequence = static_cast<int>(n), .losses = false});
-  engine::Wave wave;
-  wave.Add(0, 0, watched.ids);
-  sweep.Run(wave, probes);
-  watched.heads = figures.Figures();
   return watched;
 }
 
-// The sink's own expert: what position 0 chooses at a layer, and how many others choose it too.
-struct SinkRoute {
-  int layer, expert;
-  double share_of_others;
-};
-
-std::vector<SinkRoute> SinkRoutes(const Watched& watched) {
-  std::vector<SinkRoute> routes;
-  const auto n = static_cast<int64_t>(watched.ids.size());
-  if (!watched.routes || n < 2) return routes;
-  for (int layer = 0; layer < watched.opened.model->config().n_layers; ++layer) {
-    const int expert = watched.routes->Experts(layer, 0)[0];
-    int64_t same = 0;
-    for (int64_t row = 1; row < n; ++row) same += watched.routes->Experts(layer, row)[0] == expert;
-    routes.push_back({layer, expert, static_cast<double>(same) / static_cast<double>(n - 1)});
+// Tokens a block of the matrices that the page keeps of each model; 0 where there is no page.
+std::vector<int64_t> Blocks(const AttentionOptions& options, const std::vector<Watched>& all) {
+  if (options.output.empty()) return std::vector<int64_t>(all.size(), 0);
+  std::vector<lab::MatricesWanted> wanted;
+  for (const Watched& watched : all) {
+    wanted.push_back(lab::MatricesOnPage(watched.config(), watched.n_tokens()));
   }
-  return routes;
+  return lab::ChooseBlocks(wanted, lab::kMaxPageCells);
 }
 
-ordered_json HeadJson(const std::string& model, const lab::HeadFigures& head) {
-  return {{"model", model},      {"layer", head.layer},       {"head", head.head},
-          {"rows", head.n_rows}, {"entropy", head.entropy},   {"distance", head.distance},
-          {"sink", head.sink},   {"previous", head.previous}, {"self", head.self}};
+std::vector<Watched> WatchAll(const AttentionOptions& options) {
+  const std::string prompt_text = ReadPrompt(options.prompt);
+  std::vector<Watched> all;
+  for (const std::string& model : options.models) all.push_back(Open(options, model, prompt_text));
+  const std::vector<int64_t> blocks = Blocks(options, all);
+  for (size_t i = 0; i < all.size(); ++i) {
+    lab::WatchOptions watch;
+    watch.block = blocks[i];
+    watch.memory = options.memory.empty() ? AvailableMemoryBytes() : ParseBytes(options.memory);
+    watch.n_threads = options.n_threads;
+    if (options.head >= 0) {
+      const auto [first, last] = ParseRows(options.rows, all[i].n_tokens());
+      watch.rows = {options.layer, options.head, first, last};
+    }
+    all[i].attention = lab::WatchAttention(*all[i].opened.model, all[i].ids, watch);
+  }
+  return all;
+}
+
+ordered_json FiguresJson(const lab::HeadFigures& figures) {
+  return {{"rows", figures.n_rows}, {"entropy", figures.entropy},   {"distance", figures.distance},
+          {"sink", figures.sink},   {"previous", figures.previous}, {"self", figures.self}};
+}
+
+ordered_json HeadJson(const std::string& model, const lab::HeadFigures& head,
+                      const lab::HeadFigures& even) {
+  ordered_json row = {{"model", model}, {"layer", head.layer}, {"head", head.head}};
+  row.update(FiguresJson(head));
+  row["kind"] = Name(KindOf(head, even));
+  return row;
 }
 
 ordered_json RowsJson(const Watched& watched) {
   ordered_json rows = ordered_json::array();
-  if (!watched.rows) return rows;
-  for (int64_t row = watched.rows->first(); row < watched.rows->first() + watched.rows->n_rows();
-       ++row) {
+  const std::optional<lab::AttentionRowsProbe>& kept = watched.attention.rows;
+  if (!kept) return rows;
+  for (int64_t row = kept->first(); row < kept->first() + kept->n_rows(); ++row) {
     rows.push_back({{"position", row},
                     {"token", watched.tokens[static_cast<size_t>(row)]},
-                    {"weights", watched.rows->Row(row).first(static_cast<size_t>(row) + 1)}});
+                    {"weights", kept->Row(row).first(static_cast<size_t>(row) + 1)}});
   }
   return rows;
 }
 
-void PrintJson(const AttentionOptions& options, const std::vector<Watched>& all) {
-  ordered_json rows = ordered_json::array(), models = ordered_json::array();
-  for (size_t i = 0; i < all.size(); ++i) {
-    for (const lab::HeadFigures& head : all[i].heads) {
-      rows.push_back(HeadJson(options.models[i], head));
-    }
-    ordered_json sinks = ordered_json::array();
-    for (const SinkRoute& sink : SinkRoutes(all[i])) {
-      sinks.push_back({{"layer", sink.layer},
-                       {"expert", sink.expert},
-                       {"share_of_others", sink.share_of_others}});
-    }
-    models.push_back({{"model", options.models[i]},
-                      {"identity", all[i].opened.model->checkpoint().Identity()},
-                      {"tokens", all[i].tokens},
-                      {"sink_routes", sinks},
-                      {"attention", RowsJson(all[i])}});
+ordered_json SinkRoutesJson(const Watched& watched) {
+  ordered_json routes = ordered_json::array();
+  for (const lab::SinkRoute& route : watched.attention.sink_routes) {
+    routes.push_back({{"layer", route.layer},
+                      {"expert", route.experts[0]},
+                      {"share_of_others", route.share_of_same()},
+                      {"experts", route.experts},
+                      {"weights", route.weights},
+                      {"others_by_expert", route.share_of_others}});
   }
-  const ordered_json answer = {{"rows", rows},
-                               {"models", models},
-                               {"precision", "exact"},
-                               {"kernel_level", Name(engine::SelectKernels().level)}};
+  return routes;
+}
+
+// `page_bytes`: 0 where no page was written.
+void PrintJson(const AttentionOptions& options, const std::vector<Watched>& all,
+               size_t page_bytes) {
+  ordered_json rows = ordered_json::array(), models = ordered_json::array();
+  for (const Watched& watched : all) {
+    const lab::HeadFigures even = watched.Even();
+    for (const lab::HeadFigures& head : watched.attention.heads) {
+      rows.push_back(HeadJson(watched.path, head, even));
+    }
+    models.push_back({{"model", watched.path},
+                      {"identity", watched.opened.model->checkpoint().Identity()},
+                      {"tokens", watched.tokens},
+                      {"even", FiguresJson(even)},
+                      {"sink_routes", SinkRoutesJson(watched)},
+                      {"attention", RowsJson(watched)}});
+  }
+  ordered_json answer = {{"rows", rows},
+                         {"models", models},
+                         {"precision", "exact"},
+                         {"kernel_level", Name(engine::SelectKernels().level)}};
+  if (page_bytes > 0) {
+    answer["page"] = options.output;
+    answer["bytes"] = page_bytes;
+  }
   fmt::print("{}\n", answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-// Each head as one letter of what it mostly does, layers downwards.
-void PrintHeads(const Watched& watched) {
-  const files::ModelConfig& config = watched.opened.model->config();
-  fmt::print(
-      "  heads: S looks at the first token (sink), P at the previous, s at itself (half of "
-      "its weight or more), . elsewhere\n");
-  for (int layer = 0; layer < config.n_layers; ++layer) {
-    std::string letters;
-    double sink = 0, previous = 0, entropy = 0, distance = 0;
-    for (int head = 0; head < config.n_heads; ++head) {
-      const lab::HeadFigures& of =
-          watched.heads[static_cast<size_t>(layer * config.n_heads + head)];
-      letters += of.sink >= 0.5 ? 'S' : of.previous >= 0.5 ? 'P' : of.self >= 0.5 ? 's' : '.';
-      sink += of.sink / config.n_heads;
-      previous += of.previous / config.n_heads;
-      entropy += of.entropy / config.n_heads;
-      distance += of.distance / config.n_heads;
-    }
-    fmt::print(
-        "  layer {:>3}  {}   sink {:5.1f} %  previous {:5.1f} %  entropy {:.2f} nats  "
-        "distance {:.1f}\n",
-        layer, letters, 100 * sink, 100 * previous, entropy, distance);
+// The command as one would type it, for the page.
+std::string CommandOf(const AttentionOptions& options) {
+  std::string command = "moescope attention";
+  auto add = [&](const char* option, const std::string& value) {
+    if (!value.empty()) command += fmt::format(" {} {}", option, ShellWord(value));
+  };
+  for (const std::string& model : options.models) add("-m", model);
+  add("-p", options.prompt.prompt);
+  add("-f", options.prompt.file);
+  if (options.prompt.bos != "auto") add("--bos", options.prompt.bos);
+  add("--title", options.title);
+  if (options.head >= 0) {
+    add("--layer", std::to_string(options.layer));
+    add("--head", std::to_string(options.head));
   }
+  add("-o", options.output);
+  return command;
 }
 
-void PrintSinks(const Watched& watched) {
-  const std::vector<SinkRoute> sinks = SinkRoutes(watched);
-  if (sinks.empty()) return;
-  const int n_experts = watched.opened.model->config().n_experts;
-  fmt::print(
-      "  first token's expert by layer, and the share of other tokens that choose it first "
-      "(even: {:.1f} %)\n   ",
-      100.0 / n_experts);
-  for (const SinkRoute& sink : sinks) {
-    fmt::print(" L{} e{} {:.0f} %", sink.layer, sink.expert, 100 * sink.share_of_others);
+std::string TitleOf(const AttentionOptions& options, const std::vector<Watched>& all) {
+  if (!options.title.empty()) return options.title;
+  std::string models;
+  for (const Watched& watched : all) {
+    models += models.empty() ? "" : " and ";
+    models += files::FamilyOf(watched.config()).title;
   }
-  fmt::print("\n");
+  return "What " + models + " look" + (all.size() == 1 ? "s" : "") + " at";
 }
 
-void PrintRows(const AttentionOptions& options, const Watched& watched) {
-  if (!watched.rows) return;
-  fmt::print("  layer {} head {}: the {} positions each token looks at most\n", options.layer,
-             options.head, options.top);
-  for (int64_t row = watched.rows->first(); row < watched.rows->first() + watched.rows->n_rows();
-       ++row) {
-    const std::span<const float> weights =
-        watched.rows->Row(row).first(static_cast<size_t>(row) + 1);
-    std::vector<int64_t> order(weights.size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
-    const size_t n = std::min(order.size(), static_cast<size_t>(options.top));
-    std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(n), order.end(),
-                      [&](int64_t a, int64_t b) {
-                        const float x = weights[static_cast<size_t>(a)];
-                        const float y = weights[static_cast<size_t>(b)];
-                        return x > y || (x == y && a < b);
-                      });
-    std::string line = fmt::format("  {:>6} {:<12}", row, watched.tokens[static_cast<size_t>(row)]);
-    for (size_t i = 0; i < n; ++i) {
-      const auto key = static_cast<size_t>(order[i]);
-      line += fmt::format("  {}:{} {:.2f}", key, watched.tokens[key], weights[key]);
-    }
-    fmt::print("{}\n", line);
+// Returns the bytes of the page.
+size_t WriteAttentionPage(const AttentionOptions& options, const std::vector<Watched>& all) {
+  std::vector<lab::AttentionPageModel> models;
+  for (const Watched& watched : all) {
+    models.push_back({.path = watched.path,
+                      .identity = watched.opened.model->checkpoint().Identity(),
+                      .config = &watched.config(),
+                      .tokens = watched.tokens,
+                      .heads = watched.attention.heads,
+                      .matrices = &*watched.attention.matrices,
+                      .sink_routes = watched.attention.sink_routes});
   }
+  const lab::AttentionPageOptions page_options = {
+      .title = TitleOf(options, all),
+      .command = CommandOf(options),
+      .kernel_level = std::string(Name(engine::SelectKernels().level)),
+      .layer = options.layer,
+      .head = options.head};
+  const std::string page =
+      study::RenderPage(study::PageTemplate(study::Page::kAttention), page_options.title,
+                        lab::AttentionPageData(page_options, models));
+  WritePage(options.output, page);
+  return page.size();
 }
 
-void RunAttention(const AttentionOptions& options) {
+void PrintPage(const AttentionOptions& options, const std::vector<Watched>& all,
+               size_t page_bytes) {
+  fmt::print("{}: {}, one file, works offline\n", options.output, FormatBytes(page_bytes));
+  for (const Watched& watched : all) {
+    const int64_t block = watched.attention.matrices->block();
+    if (block == 1) continue;
+    fmt::print("  {}: {} tokens, pooled to blocks of {} so that the page stays small\n",
+               watched.path, watched.n_tokens(), block);
+  }
+  fmt::print("next: open it in a browser; --layer L --head H without -o prints one head's rows\n");
+}
+
+void CheckOptions(const AttentionOptions& options) {
   if ((options.layer >= 0) != (options.head >= 0) || (!options.rows.empty() && options.head < 0)) {
     throw Error(ErrorKind::kBadInput, "--layer and --head belong together, --rows needs both");
   }
-  std::vector<Watched> all;
-  for (const std::string& model : options.models) all.push_back(Watch(options, model));
-  if (options.json) return PrintJson(options, all);
+  if (options.prompt.prompt.empty() && options.prompt.file.empty()) {
+    throw Error(ErrorKind::kBadInput, "no text: give one with -p or a file with -f");
+  }
+  if (!options.title.empty() && options.output.empty()) {
+    throw Error(ErrorKind::kBadInput, "--title is the heading of a page: name the page with -o");
+  }
+  if (!options.output.empty()) CheckPageWritable(options.output);
+}
+
+void RunAttention(const AttentionOptions& options) {
+  CheckOptions(options);
+  const std::vector<Watched> all = WatchAll(options);
+  const size_t page_bytes = options.output.empty() ? 0 : WriteAttentionPage(options, all);
+  if (options.json) return PrintJson(options, all, page_bytes);
+  if (page_bytes > 0) return PrintPage(options, all, page_bytes);
   for (size_t i = 0; i < all.size(); ++i) {
-    const files::ModelConfig& config = all[i].opened.model->config();
-    fmt::print("{}{}: {}, {} tokens\n", i > 0 ? "\n" : "", options.models[i],
-               files::FamilyOf(config).title, all[i].ids.size());
+    fmt::print("{}{}: {}, {} tokens\n", i > 0 ? "\n" : "", all[i].path,
+               files::FamilyOf(all[i].config()).title, all[i].n_tokens());
     PrintHeads(all[i]);
     PrintSinks(all[i]);
-    PrintRows(options, all[i]);
+    PrintRows(all[i], options.top);
   }
-  if (options.head < 0) fmt::print("\nnext: --layer L --head H shows what one head looks at\n");
+  if (options.head < 0) {
+    fmt::print(
+        "\nnext: -o page.html draws all heads; --layer L --head H shows what one head looks at\n");
+  }
 }
 
 }  // namespace
@@ -266,9 +289,12 @@ void RunAttention(const AttentionOptions& options) {
 std::function<void()> AddAttention(CLI::App& app) {
   auto options = std::make_shared<AttentionOptions>();
   app.add_option("-m,--model", options->models,
-                 "checkpoint; several, each with its -m, are shown one after another")
+                 "checkpoint; several, each with its -m, are shown one after another, on a page "
+                 "side by side")
       ->required();
   AddPromptOptions(app, options->prompt);
+  app.add_option("-o,--output", options->output, "draw all heads on this page, as page.html");
+  app.add_option("--title", options->title, "heading of the page");
   app.add_option("--layer", options->layer, "layer of the head to show")
       ->check(CLI::Range(0, 1023));
   app.add_option("--head", options->head, "head to show")->check(CLI::Range(0, 4095));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/cli/shell_word.h"
 #include "base/error.h"
 #include "base/parallel/thread_pool.h"
 #include "base/platform/durable_file.h"
@@ -86,10 +87,11 @@ void WriteReport(const Options& options, const store::Run& run, const std::strin
                  ThreadPool& pool) {
   study::ReportOptions report;
   report.layers = study::ParseLayers("", run.description().LayerNumbers());
-  report.run_path = run.directory();
+  report.run_path = ShellWord(run.directory());
   report.seed = options.seed;
   const study::ReportData data = study::MakeReportData(run, report, pool);
-  ReplaceFile(page, AsBytes(study::RenderPage(study::PageTemplate(), data.title, data.json)));
+  ReplaceFile(page, AsBytes(study::RenderPage(study::PageTemplate(study::Page::kReport), data.title,
+                                              data.json)));
 }
 
 void PrintFirstLook(const Options& options, const store::Run& run, ThreadPool& pool) {

@@ -27,10 +27,11 @@ std::string ReadPrompt(const PromptOptions& options) {
   return {std::istreambuf_iterator<char>(std::cin), {}};
 }
 
-std::vector<int32_t> TokenisePrompt(const PromptOptions& options, const lab::TextModel& opened) {
+std::vector<int32_t> TokeniseText(const std::string& text, const PromptOptions& options,
+                                  const lab::TextModel& opened) {
   const text::Tokenizer& tokenizer = *opened.tokenizer;
   text::Encoding encoding;
-  tokenizer.Encode(ReadPrompt(options), encoding);
+  tokenizer.Encode(text, encoding);
   std::vector<int32_t> ids;
   const bool wanted = options.bos == "on" || (options.bos == "auto" && tokenizer.adds_bos());
   if (wanted && tokenizer.bos_id() >= 0) ids.push_back(tokenizer.bos_id());
@@ -38,6 +39,10 @@ std::vector<int32_t> TokenisePrompt(const PromptOptions& options, const lab::Tex
   if (!ids.empty()) return ids;
   throw Error(ErrorKind::kBadInput,
               "the prompt is empty and the tokenizer has no BOS: give some text with -p or -f");
+}
+
+std::vector<int32_t> TokenisePrompt(const PromptOptions& options, const lab::TextModel& opened) {
+  return TokeniseText(ReadPrompt(options), options, opened);
 }
 
 }  // namespace moescope::cli

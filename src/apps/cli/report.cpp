@@ -1,16 +1,14 @@
 // `moescope report`: everything a run tells at first sight, as one HTML page.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
-#include "base/error.h"
+#include "apps/cli/page_file.h"
+#include "apps/cli/shell_word.h"
 #include "base/parallel/thread_pool.h"
-#include "base/platform/durable_file.h"
 #include "base/units.h"
 #include "store/run.h"
 #include "study/analysis/route_columns.h"
@@ -33,42 +31,8 @@ struct Options {
   bool json = false;
 };
 
-// Before the analyses, which may take a while, rather than after them.
-void CheckWritable(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    throw Error(
-        ErrorKind::kIo,
-        fmt::format("cannot write the page: {}: expected a file name, found a directory", path));
-  }
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  if (!std::filesystem::is_directory(folder, ignored)) {
-    throw Error(
-        ErrorKind::kIo,
-        fmt::format("cannot write the page: {}: the folder {} does not exist; create it first",
-                    path, folder.string()));
-  }
-  if (access(folder.c_str(), W_OK) != 0) {
-    throw Error(
-        ErrorKind::kIo,
-        fmt::format("cannot write the page: {}: the folder {} is not writable; choose another -o",
-                    path, folder.string()));
-  }
-}
-
-// A place that cannot be written to is an I/O failure here, also where the system calls it missing.
-void WritePage(const std::string& path, const std::string& page) {
-  try {
-    ReplaceFile(path, AsBytes(page));
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kNotFound) throw;
-    throw Error(ErrorKind::kIo, error.what());
-  }
-}
-
 void MakeReport(const Options& options) {
-  CheckWritable(options.output);
+  CheckPageWritable(options.output);
   const store::Run run = store::Run::Open(options.run);
   study::ReportOptions report_options;
   report_options.title = options.title;
@@ -77,14 +41,15 @@ void MakeReport(const Options& options) {
   if (!is_dense) {
     report_options.layers = study::ParseLayers(options.layers, run.description().LayerNumbers());
   }
-  report_options.run_path = options.run;
+  report_options.run_path = ShellWord(options.run);
   report_options.database.memory_bytes = ParseBytes(options.memory);
   report_options.database.n_threads = options.n_threads;
   report_options.seed = options.seed;
   report_options.bootstrap_samples = options.bootstrap_samples;
   ThreadPool pool(options.n_threads);
   const study::ReportData report = study::MakeReportData(run, report_options, pool);
-  const std::string page = study::RenderPage(study::PageTemplate(), report.title, report.json);
+  const std::string page =
+      study::RenderPage(study::PageTemplate(study::Page::kReport), report.title, report.json);
   WritePage(options.output, page);
   if (options.json) {
     const nlohmann::ordered_json result = {{"page", options.output},

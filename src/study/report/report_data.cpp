@@ -10,6 +10,7 @@
 
 #include "base/cancellation.h"
 #include "base/progress.h"
+#include "base/units.h"
 #include "study/analysis/expert_shares.h"
 #include "study/analysis/findings.h"
 #include "study/analysis/perplexity.h"
@@ -228,17 +229,6 @@ Json TokenTextsJson(store::Database& database, const std::set<int32_t>& ids) {
   return texts;
 }
 
-// One word of a shell command.
-std::string Quoted(const std::string& word) {
-  const bool plain = !word.empty() && word.find_first_not_of(
-                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                          "0123456789_./-+,:=@%") == std::string::npos;
-  if (plain) return word;
-  std::string quoted = "'";
-  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 // Those of the views that are no tables: their places are filled in from what is chosen.
 Json CommandsJson(const std::string& run, const std::vector<int>& layers) {
   return {{"figure8", fmt::format("moescope figure 8 {} --layers {}", run, fmt::join(layers, ","))},
@@ -373,7 +363,7 @@ ReportData MakeReportData(const store::Run& run, const ReportOptions& given, Thr
   const Statement statement = MakeStatement(run, rows, options.seed, options.bootstrap_samples);
   const ReportFiguresOptions figures{
       .layers = options.layers,
-      .run = Quoted(options.run_path),
+      .run = options.run_path,
       .bootstrap = {.n_samples = options.bootstrap_samples, .seed = options.seed}};
   ReportData report;
   report.title = options.title.empty() ? DefaultTitle(run.description(), rows) : options.title;

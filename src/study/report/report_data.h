@@ -14,7 +14,7 @@ namespace moescope::study {
 struct ReportOptions {
   std::string title;        // "": made from the model's name and the data sets
   std::vector<int> layers;  // shown at first; empty: first, middle, last; others can be chosen
-  std::string run_path;     // as commands printed on the page should name it
+  std::string run_path;     // as commands on the page name it: one word of a shell
   store::DatabaseOptions database;
   uint64_t seed = 1;
   int bootstrap_samples = 2000;

@@ -94,7 +94,7 @@ TEST_F(ReportOfARun, TheBlockHoldsEveryLayerOfEveryFigure) {
   ThreadPool pool(2);
   ReportOptions options;
   options.layers = {0, 2};
-  options.run_path = "a run";
+  options.run_path = "'a run'";
   options.bootstrap_samples = 50;
   const ReportData report = MakeReportData(OpenRun(), options, pool);
   const Json data = Json::parse(report.json);

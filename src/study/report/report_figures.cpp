@@ -8,6 +8,7 @@
 #include "base/cancellation.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/units.h"
 #include "study/analysis/claims.h"
 #include "study/analysis/coactivation.h"
 #include "study/analysis/paths.h"
@@ -117,10 +118,7 @@ void AddEvidence(const ClaimEvidence& evidence, const std::string& at_layers, Fi
 Json RoundedJson(double value) {
   if (!std::isfinite(value)) return nullptr;
   if (value == 0) return 0;
-  const double scale =
-      std::pow(10.0, 5 - static_cast<int>(std::floor(std::log10(std::abs(value)))));
-  const double rounded = std::round(value * scale) / scale;
-  return std::isfinite(rounded) ? rounded : value;
+  return RoundToDigits(value, 6);
 }
 
 Json TableJson(const FigureTable& table) {

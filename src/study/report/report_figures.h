@@ -26,7 +26,7 @@ nlohmann::json FigureBlock(const FigureTable& table, const Statement& statement,
 
 struct ReportFiguresOptions {
   std::vector<int> layers;  // of analyses that take long for all
-  std::string run;          // quoted for a shell
+  std::string run;          // as commands name it: one word of a shell
   BootstrapOptions bootstrap;
 };
 

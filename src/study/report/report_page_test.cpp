@@ -34,17 +34,20 @@ TEST(ReportPage, TemplateWithoutItsPlacesIsABug) {
   EXPECT_THROW(RenderPage("<title>{{title}}</title>", "t", "{}"), Error);
 }
 
-TEST(ReportPage, TheBundledTemplateTakesTitleAndDataOnce) {
-  const std::string_view bundled = PageTemplate();
-  EXPECT_GT(bundled.size(), 100000u) << "Vega alone is larger";
-  EXPECT_EQ(bundled.substr(0, 15), "<!doctype html>");
-  EXPECT_EQ(bundled.find("http://localhost"), std::string_view::npos);
-  const size_t title = bundled.find("{{title}}");
-  const size_t data = bundled.find("{{data}}");
-  ASSERT_NE(title, std::string_view::npos);
-  ASSERT_NE(data, std::string_view::npos);
-  EXPECT_LT(title, data);
-  EXPECT_NE(bundled.find("default-src 'none'"), std::string_view::npos);
+TEST(ReportPage, TheBundledTemplatesTakeTitleAndDataOnce) {
+  for (const Page page : {Page::kReport, Page::kAttention}) {
+    const std::string_view bundled = PageTemplate(page);
+    EXPECT_GT(bundled.size(), 100000u) << "Vega alone is larger";
+    EXPECT_EQ(bundled.substr(0, 15), "<!doctype html>");
+    EXPECT_EQ(bundled.find("http://localhost"), std::string_view::npos);
+    const size_t title = bundled.find("{{title}}");
+    const size_t data = bundled.find("{{data}}");
+    ASSERT_NE(title, std::string_view::npos);
+    ASSERT_NE(data, std::string_view::npos);
+    EXPECT_LT(title, data);
+    EXPECT_NE(bundled.find("default-src 'none'"), std::string_view::npos);
+  }
+  EXPECT_NE(PageTemplate(Page::kReport), PageTemplate(Page::kAttention));
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 
 namespace moescope::study {
 
-// One HTML file with the places {{title}} and {{data}}.
-std::string_view PageTemplate();
+enum class Page { kReport, kAttention };
+
+// One HTML file with the places {{title}} and {{data}}, in this order.
+std::string_view PageTemplate(Page page);
 // {"dataset_colours": [...], "shapes": {name: spec}, "charts": {name: template}}
 std::string_view ChartTemplates();
 

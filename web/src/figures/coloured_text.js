@@ -4,6 +4,7 @@ import { h, replace } from "../dom.js";
 import { figureFrame, selectBox } from "../figure.js";
 import { expertColour } from "../palette.js";
 import { visibleToken } from "../format.js";
+import { watchTips } from "../tip.js";
 
 const kColumns = 3;
 
@@ -36,26 +37,6 @@ function column({ sample, layer, index, page, K }) {
   return h("div", { class: "text-column" }, h("h3", {}, `Layer ${layer}`), h("div", { class: "coloured", "data-layer": layer }, tokens));
 }
 
-// Pointing, and the keyboard through one tab stop per column, show the tip.
-function watchTokens(area, tip, content) {
-  const clear = () => { for (const e of area.querySelectorAll(".token.hit")) e.classList.remove("hit"); tip.hidden = true; };
-  area.addEventListener("pointermove", (event) => {
-    const target = event.target.closest(".token");
-    if (!target) return clear();
-    const token = Number(target.dataset.token);
-    if (!target.classList.contains("hit")) {
-      clear();
-      for (const e of area.querySelectorAll(`.token[data-token="${token}"]`)) e.classList.add("hit");
-      replace(tip, content(token));
-    }
-    tip.hidden = false;
-    const box = tip.getBoundingClientRect();
-    tip.style.left = `${Math.min(event.clientX + 14, innerWidth - box.width - 8)}px`;
-    tip.style.top = `${event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 12 : event.clientY + 18}px`;
-  });
-  area.addEventListener("pointerleave", clear);
-}
-
 function expertLegend(page, area) {
   let only = null;
   const chips = Array.from({ length: page.run.n_experts }, (_, expert) =>
@@ -77,7 +58,6 @@ export function colouredTextFigure(page) {
   const K = page.run.experts_per_token;
   const layers = page.texts.layers;
   const area = h("div", { class: `text-columns n${Math.min(layers.length, kColumns)}` });
-  const tip = h("div", { class: "tip", role: "status", hidden: true });
   const legendHolder = h("div");
   let sample = samples[0];
   const draw = () => {
@@ -86,7 +66,10 @@ export function colouredTextFigure(page) {
     replace(legendHolder, expertLegend(page, area));
   };
   draw();
-  watchTokens(area, tip, (token) => describe(sample, layers, token, K));
+  const tip = watchTips(area, ".token", (span) => describe(sample, layers, Number(span.dataset.token), K), {
+    onShow: (span) => { for (const e of area.querySelectorAll(`.token[data-token="${span.dataset.token}"]`)) e.classList.add("hit"); },
+    onHide: () => { for (const e of area.querySelectorAll(".token.hit")) e.classList.remove("hit"); },
+  });
   const options = samples.map((s, i) => [String(i), s.unit && s.unit !== s.dataset ? `${s.dataset} (${s.unit})` : s.dataset]);
   return figureFrame({
     id: "figure-8",
