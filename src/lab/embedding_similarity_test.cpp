@@ -13,7 +13,6 @@
 #include "engine/model/tiny_model.h"
 #include "engine/ops/matmul.h"
 #include "lab/measure_embeddings.h"
-#include "store/test_directory.h"
 
 namespace moescope::lab {
 namespace {
@@ -145,17 +144,21 @@ TEST(EmbeddingSimilarity, SumsWhatAPlainLoopDoes) {
   std::filesystem::remove_all(path);
 }
 
-class MeasureEmbeddingsTest : public store::TestDirectory {
+class MeasureEmbeddingsTest : public testing::Test {
  protected:
-  static EmbeddingOptions Samples() {
+  static std::filesystem::path Demo(const std::string& name) {
     const char* root = std::getenv("MOESCOPE_SOURCE_DIR");
-    const std::filesystem::path source = root != nullptr ? root : ".";
+    return std::filesystem::path(root != nullptr ? root : ".") / "demo" / name;
+  }
+  static EmbeddingMeasurement Measure(const EmbeddingOptions& options) {
+    return MeasureEmbeddings(OpenTextModel(Demo("demo-mixtral-Q8_0.gguf").string()), options);
+  }
+  static EmbeddingOptions Samples() {
     EmbeddingOptions options;
-    options.model = (source / "demo/demo-mixtral-Q8_0.gguf").string();
     for (const char* name : {"python", "german"}) {
       text::DataSpec spec;
       spec.name = name;
-      spec.path = (source / "demo/samples" / (std::string(name) + ".jsonl")).string();
+      spec.path = Demo("samples/" + std::string(name) + ".jsonl").string();
       options.data.push_back(spec);
     }
     options.policy.chunk = 100;
@@ -184,25 +187,25 @@ void ExpectEqual(const EmbeddingMeasurement& a, const EmbeddingMeasurement& b, s
 TEST_F(MeasureEmbeddingsTest, IsTheSameForAnyThreadsAndWaves) {
   EmbeddingOptions options = Samples();
   options.n_threads = 1;
-  const EmbeddingMeasurement whole = MeasureEmbeddings(options);
+  const EmbeddingMeasurement whole = Measure(options);
   ASSERT_EQ(whole.units.size(), 20u);
   options.n_threads = 3;
   options.wave_tokens = 250;
-  ExpectEqual(whole, MeasureEmbeddings(options), 20);
+  ExpectEqual(whole, Measure(options), 20);
 }
 
 TEST_F(MeasureEmbeddingsTest, ADataSetDoesNotDependOnTheOthers) {
   EmbeddingOptions options = Samples();
-  const EmbeddingMeasurement both = MeasureEmbeddings(options);
+  const EmbeddingMeasurement both = Measure(options);
   options.data.pop_back();
-  const EmbeddingMeasurement alone = MeasureEmbeddings(options);
+  const EmbeddingMeasurement alone = Measure(options);
   ASSERT_EQ(alone.units.size(), 10u);
   ExpectEqual(alone, both, 10);
 }
 
 // The first layer still has the token, the last has the one it predicts.
 TEST_F(MeasureEmbeddingsTest, CountsPlainRowsAndFollowsTheStream) {
-  const EmbeddingMeasurement measured = MeasureEmbeddings(Samples());
+  const EmbeddingMeasurement measured = Measure(Samples());
   int64_t tokens = 0, pairs = 0;
   double first = 0, last = 0, null = 0, predicted = 0, next = 0, next_null = 0;
   const int end = measured.description.n_layers - 1;
@@ -230,12 +233,10 @@ TEST_F(MeasureEmbeddingsTest, CountsPlainRowsAndFollowsTheStream) {
 TEST_F(MeasureEmbeddingsTest, RefusesTextWithoutTokensAndChunksBeyondTheContext) {
   EmbeddingOptions options = Samples();
   options.policy.chunk = 1 << 20;
-  EXPECT_THROW(MeasureEmbeddings(options), Error);
+  EXPECT_THROW(Measure(options), Error);
   options.policy.chunk = 0;
-  options.policy.bos = text::BosPolicy::kNone;
-  options.data.resize(1);
-  options.data[0].path = Write("empty.txt", "");
-  EXPECT_THROW(MeasureEmbeddings(options), Error);
+  options.policy.max_tokens = 1;  // BOS
+  EXPECT_THROW(Measure(options), Error);
 }
 
 }  // namespace

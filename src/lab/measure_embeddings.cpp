@@ -15,7 +15,6 @@
 #include "engine/model/sweep.h"
 #include "lab/chat.h"
 #include "lab/describe_run.h"
-#include "lab/text_model.h"
 
 namespace moescope::lab {
 namespace {
@@ -118,11 +117,12 @@ class NullDraws {
 
 class Measurer {
  public:
-  Measurer(const EmbeddingOptions& options, const text::ParquetOpener& open_parquet)
+  Measurer(const TextModel& opened, const EmbeddingOptions& options,
+           const text::ParquetOpener& open_parquet)
       : options_(options),
         pool_(options.n_threads),
         kernels_(engine::SelectKernels()),
-        opened_(OpenTextModel(options.model)),
+        opened_(opened),
         config_(opened_.model->config()),
         chunk_(options.policy.chunk > 0 ? options.policy.chunk : config_.context) {
     if (chunk_ > config_.context) {
@@ -176,10 +176,12 @@ class Measurer {
       collector.Add(document);
     }
     for (const std::string& line : reader.Warnings()) fmt::print(stderr, "warning: {}\n", line);
-    if (text_.ids.empty()) {
+    const bool has_text = std::any_of(text_.plain.begin(), text_.plain.end(),
+                                      [](const auto& tokens) { return !tokens.empty(); });
+    if (!has_text) {
       throw Error(ErrorKind::kBadInput,
-                  "cannot compare hidden states with embeddings: expected text, found no tokens in "
-                  "the data sets");
+                  "cannot compare hidden states with embeddings: expected text, found no token but "
+                  "BOS; raise --max-tokens");
     }
   }
 
@@ -235,7 +237,7 @@ class Measurer {
   const EmbeddingOptions& options_;
   ThreadPool pool_;
   const engine::KernelTable& kernels_;
-  TextModel opened_;
+  const TextModel& opened_;
   const files::ModelConfig& config_;
   const int chunk_;
   TokenisedText text_;
@@ -245,9 +247,9 @@ class Measurer {
 
 }  // namespace
 
-EmbeddingMeasurement MeasureEmbeddings(const EmbeddingOptions& options,
+EmbeddingMeasurement MeasureEmbeddings(const TextModel& opened, const EmbeddingOptions& options,
                                        const text::ParquetOpener& open_parquet) {
-  return Measurer(options, open_parquet).Run();
+  return Measurer(opened, options, open_parquet).Run();
 }
 
 }  // namespace moescope::lab

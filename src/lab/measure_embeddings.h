@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lab/embedding_similarity.h"
+#include "lab/text_model.h"
 #include "store/run_description.h"
 #include "text/document.h"
 #include "text/sequences.h"
@@ -13,7 +14,6 @@
 namespace moescope::lab {
 
 struct EmbeddingOptions {
-  std::string model;
   std::vector<text::DataSpec> data;
   text::SequencePolicy policy;  // chunk 0: the model's context
   bool raw = false;             // CR LF was kept; recorded
@@ -40,7 +40,7 @@ struct EmbeddingMeasurement {
 // Keeps the text's token ids in memory, 8 bytes a token, since a null draws from all of a data set;
 // hidden states only of a wave. Draws depend on the data set, its text and the seed alone. Throws
 // Error(kBadInput) for text without tokens, kCancelled, and as Trace.
-EmbeddingMeasurement MeasureEmbeddings(const EmbeddingOptions& options,
+EmbeddingMeasurement MeasureEmbeddings(const TextModel& opened, const EmbeddingOptions& options,
                                        const text::ParquetOpener& open_parquet = nullptr);
 
 }  // namespace moescope::lab
