@@ -185,6 +185,35 @@ TEST(TokenControl, NeutralRowsFavourNeitherSideHoweverUnequal) {
   EXPECT_NEAR(none.odds_ratio(), 1, 1e-12);
 }
 
+// Experts so rare that in a quarter of the corpora one side never chooses them, in bursts of a few
+// units: no more are found than an interval of 95 % may find.
+TEST(TokenControl, RareExpertsAreFoundNoMoreOftenThanTheyMayBe) {
+  int n_separated = 0, n_found = 0;
+  for (int corpus = 0; corpus < 400; ++corpus) {
+    PlantedDomains plan;
+    plan.n_units = corpus % 2 == 0 ? 12 : 30;
+    plan.rows_per_unit = 60;
+    plan.n_experts = 4;
+    plan.seed = Combine(99, corpus);
+    plan.shares = [&](int, int unit, int32_t) {
+      const double rare = Random(Combine(plan.seed, unit)).Uniform() < 0.1 ? 0.05 : 0.0;
+      return Shares{rare, (1 - rare) / 2, (1 - rare) / 2, 0};
+    };
+    PlantedRoutes planted = PlantDomains(plan);
+    for (size_t slot = 1; slot < planted.layer.experts.size(); slot += 2) {
+      planted.layer.experts[slot] = 3;
+    }
+    const std::vector<Arm> arm = {Arm::kGroup, Arm::kRest};
+    const UnitArms arms = MakeUnitArms(planted.rows, arm, {});
+    const SharedTokens tokens(planted.rows, arms, 10);
+    const ControlledOdds odds = ControlForTokens(planted.rows, planted.layer, arms, tokens)[0];
+    n_separated += odds.is_separated;
+    n_found += std::abs(std::log(odds.odds_ratio)) > 1.96 * odds.log_error_units;
+  }
+  EXPECT_GT(n_separated, 60);
+  EXPECT_LE(n_found, 37);  // 5 % of 400, and four standard errors
+}
+
 // The linearised error against the spread of the pooled odds ratio over corpora of units that
 // differ, where taking rows as independent is far too sure.
 TEST(TokenControl, ErrorsByUnitsAreTheSpreadOverCorpora) {
