@@ -16,6 +16,7 @@
 #include "engine/model/sweep.h"
 #include "lab/chat.h"
 #include "lab/decision_collector.h"
+#include "lab/describe_run.h"
 #include "lab/text_model.h"
 #include "lab/trace_memory.h"
 #include "store/run_writer.h"
@@ -27,76 +28,6 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::string_view BosName(text::BosPolicy bos) {
-  switch (bos) {
-    case text::BosPolicy::kDocument:
-      return "document";
-    case text::BosPolicy::kNone:
-      return "none";
-    case text::BosPolicy::kStream:
-      return "stream";
-  }
-  return "";
-}
-
-// "mixtral 16.0 M": from the content alone, so that moving or renaming a model changes no run.
-std::string ModelName(const files::ModelConfig& config) {
-  double parameters = static_cast<double>(files::CountParameters(config).total);
-  bool billions = parameters >= 1e9;
-  return fmt::format("{} {:.1f} {}", config.architecture, parameters / (billions ? 1e9 : 1e6),
-                     billions ? "B" : "M");
-}
-
-// What turns router logits into weights; empty where the model is dense.
-std::string ScoreName(const files::ModelConfig& config) {
-  if (config.dense()) return "";
-  return config.normalise_routing_weights ? "softmax over chosen" : "softmax over all";
-}
-
-store::RunDescription Describe(const TraceOptions& options, const engine::Model& model,
-                               const text::Tokenizer& tokenizer, int chunk,
-                               const engine::KernelTable& kernels) {
-  const files::Checkpoint& checkpoint = model.checkpoint();
-  const files::ModelConfig& config = model.config();
-  auto stored_as = [&](files::TensorKind kind, int expert) {
-    return std::string(Name(checkpoint.tensor({kind, 0, expert}).dtype));
-  };
-  store::RunDescription run;
-  run.model_name = ModelName(config);
-  run.architecture = config.architecture;
-  run.model_identity = checkpoint.Identity();
-  run.expert_type = stored_as(files::TensorKind::kUpProj, 0);
-  const bool is_dense = config.n_experts == 0;
-  if (is_dense && options.logits) {
-    throw Error(
-        ErrorKind::kBadInput,
-        fmt::format("--logits: {}: expected a mixture of experts, found a dense model, which "
-                    "has no router; leave --logits out",
-                    options.model));
-  }
-  run.router_type = is_dense ? "" : stored_as(files::TensorKind::kRouter, -1);
-  run.n_layers = config.n_layers;
-  run.n_experts = config.n_experts;
-  run.experts_per_token = config.experts_per_token;
-  run.score_function = ScoreName(config);
-  // Options other than the format's own make it another tokenizer.
-  run.tokenizer_identity = tokenizer.Identity(options.policy.encode);
-  run.vocab_size = tokenizer.vocab_size();
-  run.bos = BosName(options.policy.bos);
-  run.chunk = chunk;
-  run.max_tokens = options.policy.max_tokens;
-  run.raw = options.raw;
-  for (const text::DataSpec& spec : options.data) {
-    run.datasets.push_back({spec.name, spec.unit_field, spec.text_template});
-  }
-  run.precision = "exact";
-  run.kernel_level = Name(kernels.level);
-  run.engine_version = MOESCOPE_VERSION;
-  run.has_logits = options.logits;
-  run.tokens_per_part = options.tokens_per_part;
-  return run;
 }
 
 // Text a person can read: the token's own bytes where they are UTF-8, <0x0A> otherwise.
@@ -163,8 +94,7 @@ class Tracer {
  private:
   TraceSummary RunToEnd() {
     if (!options_.output.empty()) {
-      store::RunDescription description =
-          Describe(options_, *model_, *tokenizer_, chunk_, kernels_);
+      const store::RunDescription description = Describe();
       writer_ = std::make_unique<store::RunWriter>(
           options_.output, description, ListVocabulary(*tokenizer_), StoreBytes(memory_bytes_));
       summary_.n_tokens_before = writer_->n_tokens();
@@ -195,6 +125,21 @@ class Tracer {
     summary_.weight_bytes = model_->weights().bytes_acquired();
     summary_.kernel_level = Name(kernels_.level);
     return summary_;
+  }
+
+  store::RunDescription Describe() const {
+    if (model_->config().dense() && options_.logits) {
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("--logits: {}: expected a mixture of experts, found a dense model, which "
+                      "has no router; leave --logits out",
+                      options_.model));
+    }
+    store::RunDescription run = DescribeRun(*model_, *tokenizer_, kernels_,
+                                            {options_.data, options_.policy, chunk_, options_.raw});
+    run.has_logits = options_.logits;
+    run.tokens_per_part = options_.tokens_per_part;
+    return run;
   }
 
   // Before the output is touched, so that a wrong path costs nothing.

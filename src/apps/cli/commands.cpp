@@ -21,6 +21,8 @@ std::span<const Command> Commands() {
       {"run", "Write a text that goes on from a prompt, its routes in colour", AddRun},
       {"chat", "A conversation, through the model's chat template", AddChat},
       {"attention", "What the heads of a model look at in a text", AddAttention},
+      {"embeddings", "How much of its token, and of the next one, a hidden state is, by layer",
+       AddEmbeddings},
       {"explain", "One token through one layer, or why it was routed as it was", AddExplain},
       {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},

@@ -86,6 +86,7 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
       expert_blocks(router.n_experts, static_cast<int64_t>(shape.SlotCount())) {
   MOESCOPE_CHECK(router.experts_per_token <= router.n_experts);
   MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows > 0);
+  MOESCOPE_CHECK(options.losses || !options.predictions);
   if (!model.rope_frequencies().empty()) {
     rope.emplace(model.rope_frequencies(), model.config().rope_scaling.attention_factor,
                  options.max_sequence, model.config().rope_layout);
@@ -96,6 +97,7 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
   outputs = buffers.shared.data();
   weights.experts.resize(static_cast<size_t>(router.n_experts));
   const auto rows = static_cast<size_t>(shape.wave_rows);
+  if (options.predictions) predictions.resize(rows);
   places.reserve(rows);
   attention_tasks.reserve(rows);
 }
@@ -330,6 +332,11 @@ void Sweep::Run(const Wave& wave, std::span<routing::Probe* const> probes) {
 
 std::span<const float> Sweep::losses() const {
   return {state_->buffers.losses.data(), static_cast<size_t>(state_->n_rows)};
+}
+
+std::span<const int32_t> Sweep::predictions() const {
+  MOESCOPE_CHECK(state_->options.predictions);
+  return {state_->predictions.data(), static_cast<size_t>(state_->n_rows)};
 }
 
 double Sweep::flops() const {

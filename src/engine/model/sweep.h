@@ -48,6 +48,7 @@ struct SweepOptions {
   int64_t wave_rows = 0;      // capacity, from the plan
   int max_sequence = 0;       // positions a sequence may have, those in its cache included
   bool losses = true;         // run the head on all rows
+  bool predictions = false;   // and keep its choice, 4 bytes a row; only with losses
   int experts_per_token = 0;  // other than the model's own; 0: the model's
 };
 
@@ -68,6 +69,9 @@ class Sweep {
   // can be used again afterwards, and caches are as long as before.
   void Run(const Wave& wave, std::span<routing::Probe* const> probes);
   std::span<const float> losses() const;
+  // [n_rows] the token with the largest logit after each row of the last Run, ties to the lower id.
+  // Requires: the option.
+  std::span<const int32_t> predictions() const;
 
   // Floating-point operations of the last Run: products only, two for each multiply-add.
   double flops() const;

@@ -36,10 +36,15 @@ void Sweep::State::RunHead() {
                    {logits, vocab, rows.size()}, tile);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       losses[row] = std::numeric_limits<float>::quiet_NaN();
+      const float* of_row = logits + static_cast<size_t>(row - rows.begin) * vocab;
+      if (options.predictions) {
+        predictions[static_cast<size_t>(row)] =
+            static_cast<int32_t>(std::max_element(of_row, of_row + vocab) - of_row);
+      }
       const auto next = static_cast<size_t>(row) + 1;
       if (!Continues(static_cast<size_t>(row))) continue;
-      losses[row] = kernels.cross_entropy(logits + static_cast<size_t>(row - rows.begin) * vocab,
-                                          static_cast<int>(vocab), wave->rows[next].token_id);
+      losses[row] =
+          kernels.cross_entropy(of_row, static_cast<int>(vocab), wave->rows[next].token_id);
       if (!std::isfinite(losses[row])) Note(worker, {row, -1, "output head"});
     }
   });

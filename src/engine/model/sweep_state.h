@@ -124,7 +124,8 @@ struct Sweep::State {
   // The wave being run.
   const Wave* wave = nullptr;
   int64_t n_rows = 0;
-  int64_t n_assignments = 0;  // of all layers so far, for the count of operations
+  int64_t n_assignments = 0;         // of all layers so far, for the count of operations
+  std::vector<int32_t> predictions;  // [wave_rows] with the option
   double flops = 0;
   std::vector<SequencePlace> places;  // one a sequence
   std::vector<AttentionTask> attention_tasks;

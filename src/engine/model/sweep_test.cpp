@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -325,6 +326,27 @@ TEST_F(SweepTest, ReadsEveryWeightOnceAWave) {
   for (int s = 0; s < 3; ++s) wave.Add(s, 0, sequences[s]);
   sweep.Run(wave, {});
   EXPECT_EQ(model->weights().bytes_acquired(), all);
+}
+
+TEST_F(SweepTest, PredictionsAreTheLargestLogits) {
+  const std::unique_ptr<Model> model = Model::Open(path_);
+  ThreadPool pool(3);
+  Sweep sweep(*model, SelectKernels(), pool,
+              {.wave_rows = 200, .max_sequence = 100, .predictions = true});
+  Wave wave;
+  for (const auto& ids : RandomSequences({70, 33, 1}, OddTinyConfig().vocab_size)) {
+    wave.Add(0, 0, ids);
+  }
+  sweep.Run(wave, {});
+  std::vector<int64_t> rows(static_cast<size_t>(wave.n_rows()));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+  const std::vector<float> logits = sweep.Logits(rows);
+  ASSERT_EQ(sweep.predictions().size(), rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto begin = logits.begin() + static_cast<ptrdiff_t>(i) * OddTinyConfig().vocab_size;
+    EXPECT_EQ(sweep.predictions()[i],
+              std::max_element(begin, begin + OddTinyConfig().vocab_size) - begin);
+  }
 }
 
 TEST_F(SweepTest, RefusesATokenOutsideTheVocabulary) {

@@ -146,6 +146,74 @@ TEST(Affinity, TokensExplainARouterThatReadsThem) {
   }
 }
 
+// An expert that one side alone ever chooses has an infinite odds ratio for every token: the
+// strongest preference there is must not be the one that is left without a number.
+TEST(Affinity, AnExpertOfOneSideAloneHasAControlledOddsRatio) {
+  for (int rest_units : {12, 48}) {
+    PlantedDomains plan;
+    plan.datasets = {"code", "text", "more text", "prose", "verse"};
+    plan.datasets.resize(1 + rest_units / 12);
+    plan.n_units = 12;
+    plan.n_experts = 5;
+    plan.shares = [](int dataset, int, int32_t) {
+      return dataset == 0 ? Shares{0.4, 0.3, 0.3, 0, 0} : Shares{0, 0.5, 0.5, 0, 0};
+    };
+    PlantedRoutes planted = PlantDomains(plan);
+    // Second choices: never expert 0, as first choices of one side.
+    for (size_t slot = 1; slot < planted.layer.experts.size(); slot += 2) {
+      planted.layer.experts[slot] = slot % 4 == 1 ? 3 : 4;
+    }
+    const Affinity affinity = Analyse(planted, Quick());
+    const AffinityCell& cell = affinity.cells[0];
+    EXPECT_EQ(cell.rest_share, 0);
+    EXPECT_EQ(cell.controlled.side(), 1);
+    EXPECT_LE(cell.controlled_p, 1e-4);
+    EXPECT_GT(cell.controlled.odds_ratio, 50);
+    // Second choices by turns, whatever the side: no preference.
+    EXPECT_EQ(affinity.cells[3].controlled.side(), 0);
+  }
+}
+
+// A rare expert that the small side happens not to choose is no finding for the large one.
+TEST(TokenControl, NeutralRowsFavourNeitherSideHoweverUnequal) {
+  MantelHaenszel pooled;
+  pooled.Add(WithNeutralRows({0, 10, 1, 999}));
+  EXPECT_GT(pooled.odds_ratio(), 0.2);
+  EXPECT_LT(pooled.odds_ratio(), 1);
+  MantelHaenszel none;
+  none.Add(WithNeutralRows({0, 10, 0, 1000}));
+  EXPECT_NEAR(none.odds_ratio(), 1, 1e-12);
+}
+
+// Experts so rare that in a quarter of the corpora one side never chooses them, in bursts of a few
+// units: no more are found than an interval of 95 % may find.
+TEST(TokenControl, RareExpertsAreFoundNoMoreOftenThanTheyMayBe) {
+  int n_separated = 0, n_found = 0;
+  for (int corpus = 0; corpus < 400; ++corpus) {
+    PlantedDomains plan;
+    plan.n_units = corpus % 2 == 0 ? 12 : 30;
+    plan.rows_per_unit = 60;
+    plan.n_experts = 4;
+    plan.seed = Combine(99, corpus);
+    plan.shares = [&](int, int unit, int32_t) {
+      const double rare = Random(Combine(plan.seed, unit)).Uniform() < 0.1 ? 0.05 : 0.0;
+      return Shares{rare, (1 - rare) / 2, (1 - rare) / 2, 0};
+    };
+    PlantedRoutes planted = PlantDomains(plan);
+    for (size_t slot = 1; slot < planted.layer.experts.size(); slot += 2) {
+      planted.layer.experts[slot] = 3;
+    }
+    const std::vector<Arm> arm = {Arm::kGroup, Arm::kRest};
+    const UnitArms arms = MakeUnitArms(planted.rows, arm, {});
+    const SharedTokens tokens(planted.rows, arms, 10);
+    const ControlledOdds odds = ControlForTokens(planted.rows, planted.layer, arms, tokens)[0];
+    n_separated += odds.is_separated;
+    n_found += std::abs(std::log(odds.odds_ratio)) > 1.96 * odds.log_error_units;
+  }
+  EXPECT_GT(n_separated, 60);
+  EXPECT_LE(n_found, 37);  // 5 % of 400, and four standard errors
+}
+
 // The linearised error against the spread of the pooled odds ratio over corpora of units that
 // differ, where taking rows as independent is far too sure.
 TEST(TokenControl, ErrorsByUnitsAreTheSpreadOverCorpora) {

@@ -9,6 +9,12 @@ double LogOddsRatio(const TwoByTwo& table) {
                   ((table.group_out + 0.5) * (table.rest_in + 0.5)));
 }
 
+TwoByTwo WithNeutralRows(const TwoByTwo& table) {
+  const double group = (table.group_in + table.group_out) / table.total();
+  return {table.group_in + group, table.group_out + group, table.rest_in + 1 - group,
+          table.rest_out + 1 - group};
+}
+
 void MantelHaenszel::Add(const TwoByTwo& table) {
   const double total = table.total();
   if (total <= 0) return;

@@ -14,6 +14,11 @@ struct TwoByTwo {
 // Source: Haldane, 1956; Anscombe, 1956.
 double LogOddsRatio(const TwoByTwo& table);
 
+// One row more chose the expert and one more did not, each divided between group and rest as their
+// rows are: cells that say nothing of a preference, and no empty ones. Requires: rows.
+// Source: Sweeting, Sutton and Lambert, 2004 (the correction by size of arm).
+TwoByTwo WithNeutralRows(const TwoByTwo& table);
+
 // The odds ratio common to several tables, nothing added to cells: R / S, where R sums
 // group_in rest_out / total and S group_out rest_in / total.
 // Source: Mantel and Haenszel, 1959.

@@ -1,5 +1,6 @@
 #include "study/analysis/token_control.h"
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_map>
 
@@ -26,6 +27,7 @@ struct TokenTables {
   std::vector<int32_t> rows;      // [id, arm]
   std::vector<int32_t> included;  // [id, arm, expert]
 
+  int64_t n_ids() const { return static_cast<int64_t>(rows.size()) / 2; }
   TwoByTwo Table(int64_t id, int expert) const {
     const double group = rows[2 * id + 1], rest = rows[2 * id];
     const double group_in = included[(2 * id + 1) * n_experts + expert];
@@ -55,6 +57,26 @@ TokenTables CountTables(const RowColumns& rows, const LayerColumns& layer, const
   });
   return tables;
 }
+
+// An expert's tables, pooled. Where one side never chooses the expert for a token that the other
+// chooses it for, R or S is 0 and there is no odds ratio, however strong the preference: then every
+// table gets neutral rows.
+struct PooledTables {
+  MantelHaenszel pooled;
+  bool has_neutral_rows = false;
+
+  PooledTables(const TokenTables& tables, int expert) {
+    for (int64_t id = 0; id < tables.n_ids(); ++id) pooled.Add(tables.Table(id, expert));
+    if ((pooled.r() > 0) == (pooled.s() > 0)) return;
+    has_neutral_rows = true;
+    pooled = {};
+    for (int64_t id = 0; id < tables.n_ids(); ++id) pooled.Add(Table(tables, id, expert));
+  }
+  TwoByTwo Table(const TokenTables& tables, int64_t id, int expert) const {
+    const TwoByTwo table = tables.Table(id, expert);
+    return has_neutral_rows ? WithNeutralRows(table) : table;
+  }
+};
 
 // By how much one more row changes the logarithm of the pooled odds ratio: derivatives of
 // log R - log S by the four cells of each table.
@@ -158,29 +180,35 @@ std::vector<ControlledOdds> ControlForTokens(const RowColumns& rows, const Layer
   influence.out.resize(tables.included.size());
   influence.more.resize(tables.included.size());
   for (int e = 0; e < n_experts; ++e) {
-    MantelHaenszel pooled;
+    const PooledTables of_expert(tables, e);
+    const MantelHaenszel& pooled = of_expert.pooled;
     TwoByTwo crude;
     for (int64_t id = 0; id < tokens.n_ids(); ++id) {
       const TwoByTwo table = tables.Table(id, e);
-      pooled.Add(table);
       crude.group_in += table.group_in, crude.group_out += table.group_out;
       crude.rest_in += table.rest_in, crude.rest_out += table.rest_out;
     }
     controlled[e].odds_ratio = pooled.odds_ratio();
     controlled[e].crude_odds_ratio = std::exp(LogOddsRatio(crude));
     controlled[e].log_error_rows = std::sqrt(pooled.log_variance());
+    controlled[e].is_separated = of_expert.has_neutral_rows;
     if (std::isnan(controlled[e].odds_ratio)) continue;
     for (int64_t id = 0; id < tokens.n_ids(); ++id) {
       const size_t rest_at = 2 * id * n_experts + e;
-      AddInfluence(tables.Table(id, e), pooled.r(), pooled.s(), rest_at, rest_at + n_experts,
-                   influence);
+      AddInfluence(of_expert.Table(tables, id, e), pooled.r(), pooled.s(), rest_at,
+                   rest_at + n_experts, influence);
     }
   }
   const std::vector<double> of_unit = SumInfluence(rows, layer, arms, tokens, influence);
   for (int e = 0; e < n_experts; ++e) {
     const double variance = StratifiedVariance(of_unit, n_experts, e, arms.strata);
-    controlled[e].log_error_units =
-        std::isnan(controlled[e].odds_ratio) ? std::nan("") : std::sqrt(variance);
+    ControlledOdds& odds = controlled[e];
+    odds.log_error_units = std::isnan(odds.odds_ratio) ? std::nan("") : std::sqrt(variance);
+    // The side that never chose the expert has units without any variance: that it never did says
+    // no more than its number of rows allows.
+    if (odds.is_separated) {
+      odds.log_error_units = std::max(odds.log_error_units, odds.log_error_rows);
+    }
   }
   return controlled;
 }

@@ -31,10 +31,13 @@ class SharedTokens {
 
 // One expert, on the rows of SharedTokens.
 struct ControlledOdds {
-  double odds_ratio = 0;        // Mantel-Haenszel over token ids; NaN if not defined
+  double odds_ratio = 0;        // Mantel-Haenszel over token ids; NaN if no id tells anything
   double crude_odds_ratio = 0;  // of the same rows, ids pooled carelessly
   double log_error_rows = 0;    // standard error of the logarithm if rows were independent
   double log_error_units = 0;   // with units as what is independent: linearised, by strata
+  // Only one side ever chose the expert where the other could have: odds ratio and errors are those
+  // of tables with neutral rows (odds_ratio.h), which lie nearer to 1 than the truth.
+  bool is_separated = false;
 };
 
 // [n_experts]
