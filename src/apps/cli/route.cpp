@@ -1,10 +1,12 @@
 // moescope route RUN WORD...: which way a word goes through the layers, in all its contexts;
-// with --pair: whether two words go the same way.
+// with --pair: whether two words go the same way, in the run's contexts or, with --minimal, in the
+// same templates.
 #include <CLI/CLI.hpp>
 #include <memory>
 
 #include "apps/cli/command.h"
 #include "apps/cli/figures/figure.h"
+#include "apps/cli/route_minimal.h"
 #include "base/error.h"
 #include "study/analysis/path_distance.h"
 #include "study/analysis/token_classes.h"
@@ -19,6 +21,7 @@ struct RouteOptions {
   std::vector<std::string> words, pairs;
   std::string dataset;
   int limit = 3;
+  MinimalOptions minimal;
 };
 
 std::pair<std::string, std::string> SplitPair(const std::string& pair) {
@@ -39,6 +42,9 @@ Figure MeasurePairs(const RouteOptions& options, FigureSession& session,
     const auto [a, b] = SplitPair(text);
     pairs.emplace_back(index.Find(a), index.Find(b));
   }
+  if (options.minimal.minimal) {
+    return MeasureMinimalPairs(options.minimal, session, index, pairs, layers);
+  }
   study::PathDistanceOptions distance;
   distance.seed = session.options.bootstrap.seed;
   const auto results = study::ComputePathDistances(session.run, *session.database, session.rows,
@@ -52,7 +58,14 @@ void Route(const RouteOptions& options) {
     throw Error(ErrorKind::kUsage,
                 "route: expected words, or --pair A,B; see 'moescope route --help'");
   }
-  for (const std::string& pair : options.pairs) SplitPair(pair);
+  CheckMinimalOptions(options.minimal, !options.pairs.empty());
+  for (const std::string& pair : options.pairs) {
+    const auto [a, b] = SplitPair(pair);
+    if (options.minimal.minimal && (study::IsTokenName(a) || study::IsTokenName(b))) {
+      throw Error(ErrorKind::kBadInput, "--pair " + pair + ": expected words to put into " +
+                                            "templates, found the number of a token");
+    }
+  }
   FigureSession session(options.figure, true);
   study::RequireTokenIds(session.run);
   const int dataset = study::FindDataset(session.rows, options.dataset);
@@ -91,6 +104,7 @@ std::function<void()> AddRoute(CLI::App& app) {
   app.add_option("--limit", options->limit, "Paths shown of a word")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
+  AddMinimalOptions(app, options->minimal);
   AddFigureOptions(app, options->figure, "all");
   return [options] { Route(*options); };
 }

@@ -105,4 +105,40 @@ std::vector<std::pair<int32_t, int32_t>> DrawPairs(const std::vector<int32_t>& a
   return {pairs.begin(), pairs.end()};
 }
 
+WordsForPairs ChooseWordsForPairs(const std::vector<int32_t>& a, const std::vector<int32_t>& b,
+                                  int64_t limit, uint64_t seed) {
+  const std::set<int32_t> in_a(a.begin(), a.end()), in_b(b.begin(), b.end());
+  std::vector<int32_t> both, only_a, only_b;
+  for (int32_t word : in_a) (in_b.contains(word) ? both : only_a).push_back(word);
+  for (int32_t word : in_b) {
+    if (!in_a.contains(word)) only_b.push_back(word);
+  }
+  for (std::vector<int32_t>* words : {&both, &only_a, &only_b}) {
+    std::ranges::sort(*words, {}, [&](int32_t word) { return Combine(seed, word); });
+  }
+  WordsForPairs chosen;
+  int64_t n_pairs = 0;
+  size_t n_both = 0, n_only_a = 0, n_only_b = 0;
+  while (n_pairs < limit) {
+    if (n_both < both.size()) {
+      n_pairs += static_cast<int64_t>(n_both);
+      chosen.a.push_back(both[n_both]);
+      chosen.b.push_back(both[n_both++]);
+      continue;
+    }
+    const bool more_a = n_only_a < only_a.size(), more_b = n_only_b < only_b.size();
+    if (!more_a && !more_b) break;
+    if (more_a && (!more_b || chosen.b.size() >= chosen.a.size())) {
+      n_pairs += static_cast<int64_t>(chosen.b.size());
+      chosen.a.push_back(only_a[n_only_a++]);
+    } else {
+      n_pairs += static_cast<int64_t>(chosen.a.size());
+      chosen.b.push_back(only_b[n_only_b++]);
+    }
+  }
+  std::ranges::sort(chosen.a);
+  std::ranges::sort(chosen.b);
+  return chosen;
+}
+
 }  // namespace moescope::study

@@ -47,4 +47,14 @@ std::vector<std::pair<int32_t, int32_t>> DrawPairs(const std::vector<int32_t>& a
                                                    const std::vector<int32_t>& b, int limit,
                                                    uint64_t key);
 
+// Words for `limit` pairs, as few as give them: those in both lists first, since each of them makes
+// a pair with every word there is, then from the list that adds more pairs. Which words of a list
+// come first is drawn by `seed` and the word alone, so that questions with common words share them.
+// All words when they have no more than `limit` pairs.
+struct WordsForPairs {
+  std::vector<int32_t> a, b;  // increasing
+};
+WordsForPairs ChooseWordsForPairs(const std::vector<int32_t>& a, const std::vector<int32_t>& b,
+                                  int64_t limit, uint64_t seed);
+
 }  // namespace moescope::study

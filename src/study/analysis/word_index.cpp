@@ -124,6 +124,10 @@ std::optional<int32_t> ParseTokenId(const std::string& text) {
 
 }  // namespace
 
+bool IsTokenName(const std::string& text) {
+  return ParseTokenId(text).has_value();
+}
+
 bool IsWordCharacter(uint32_t code) {
   if (code < 0x80) {
     return (code >= '0' && code <= '9') || (code >= 'A' && code <= 'Z') ||

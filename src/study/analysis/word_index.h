@@ -16,6 +16,9 @@ namespace moescope::study {
 // Letters, digits and '_'; beyond ASCII everything but blanks and common punctuation.
 bool IsWordCharacter(uint32_t code);
 
+// Whether a text asks for a token, as "#17", and not for a word.
+bool IsTokenName(const std::string& text);
+
 // Tokens and words longer than this are not spelled out: the text breaks off there.
 inline constexpr size_t kMaxSpelledBytes = 256;
 

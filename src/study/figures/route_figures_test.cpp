@@ -1,10 +1,12 @@
 // Rows and text of the figures about routes: that they say what was computed.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "study/figures/card_figure.h"
 #include "study/figures/diff_figure.h"
+#include "study/figures/minimal_pair_figure.h"
 #include "study/figures/paths_figure.h"
 #include "study/figures/route_figure.h"
 #include "study/figures/text_table.h"
@@ -72,6 +74,66 @@ TEST(RouteFigure, SaysWhatAPairShows) {
   const auto json = JsonOf(PathDistancesFigure({rare}, {0}, {}));
   EXPECT_TRUE(json["rows"][0]["distance"].is_null());
   EXPECT_TRUE(json["rows"][0]["weighted_p"].is_null());
+}
+
+MinimalPair Minimal(double p, int64_t null_pairs) {
+  MinimalPair pair;
+  pair.templates = {0, 2};
+  pair.null_pairs = null_pairs;
+  for (MinimalDistance& d : pair.distances) {
+    d.distance = 0.25;
+    d.null_mean = 0.5;
+    d.p = d.p_holm = p;
+  }
+  pair.layers = {{4, {0.25, 0.2, 0.1, 0}, {0.5, 0.5, 0.5, 0.5}}};
+  pair.by_template = {{0.2, 0.2, 0, 0}, {0.3, 0.2, std::nan(""), std::nan("")}};
+  return pair;
+}
+
+MinimalPairRun ThreeTemplates() {
+  return {
+      .templates = {"a {}", "b {}", "c {}"}, .layers = {4}, .n_null = 1000, .kernel_level = "avx2"};
+}
+
+TEST(MinimalPairFigure, SaysWhatAPairShows) {
+  const PlannedPair plan = {.a = "king", .b = "queen", .null_words = 46, .null_note = "few words"};
+  const MinimalPairRun of = ThreeTemplates();
+  const auto text = [&](const MinimalPair& pair) { return MinimalPairsText({plan}, {pair}, of); };
+  EXPECT_NE(text(Minimal(0.01, 1000))
+                .find("'king' and 'queen' go closer together than pairs of "
+                      "matched words: distance 0.250, that of 1,000 null "
+                      "pairs of 46 words 0.500"),
+            std::string::npos);
+  EXPECT_NE(text(Minimal(0.4, 1000)).find("A null result."), std::string::npos);
+  EXPECT_NE(text(Minimal(0.4, 1000)).find("(few words.)"), std::string::npos);
+  // Of two tests with 30 null pairs none can come below 0.05 after Holm.
+  EXPECT_NE(MinimalPairsText({plan, plan}, {Minimal(0.4, 30), Minimal(0.4, 30)}, of)
+                .find("too few null pairs to tell"),
+            std::string::npos);
+  MinimalPair alike = Minimal(0.4, 1000);
+  EXPECT_EQ(text(alike).find("end in the same token"), std::string::npos);
+  alike.null_same_last_piece = 0.3;
+  EXPECT_NE(text(alike).find("null pairs: 30.0 %"), std::string::npos);
+  MinimalPair weak = Minimal(std::nan(""), 3);
+  weak.why_no_p = "underpowered: 3 null pairs, fewer than 20";
+  weak.why_no_interval = "2 templates, fewer than 10";
+  EXPECT_NE(text(weak).find("'king' and 'queen': underpowered: 3 null pairs"), std::string::npos);
+  EXPECT_NE(text(weak).find("(No interval: 2 templates, fewer than 10.)"), std::string::npos);
+}
+
+TEST(MinimalPairFigure, JsonHasPairsLayersAndTemplates) {
+  const PlannedPair plan = {.a = "king", .b = "queen", .null_note = ""};
+  const MinimalPairRun of = ThreeTemplates();
+  const auto json = JsonOf(MinimalPairsFigure({plan}, {Minimal(std::nan(""), 3)}, of));
+  EXPECT_EQ(json["rows"][0]["distance"], 0.25);
+  EXPECT_EQ(json["rows"][0]["after_null_mean"], 0.5);
+  EXPECT_TRUE(json["rows"][0]["weighted_p"].is_null());
+  EXPECT_TRUE(json["rows"][0]["low"].is_null());
+  EXPECT_EQ(json["layers"][0]["layer"], 4);
+  EXPECT_EQ(json["layers"][0]["weighted_distance"], 0.2);
+  EXPECT_EQ(json["templates"][1]["number"], 3);
+  EXPECT_EQ(json["templates"][1]["template"], "c {}");
+  EXPECT_TRUE(json["templates"][1]["after_distance"].is_null());
 }
 
 TEST(PathsFigure, HasLinks) {
