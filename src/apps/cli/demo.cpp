@@ -121,9 +121,10 @@ void RunDemo(const Options& options) {
   PrintFirstLook(options, run, pool);
   fmt::print("\nThe report: {}\nOpen it in a browser; it works offline. Then try:\n",
              fs::absolute(page).string());
-  for (const char* next : {"moescope figure 8 {}", "moescope figure 7 {} --layers all",
-                           "moescope query {} \"SELECT layer, expert, count(*) AS tokens FROM "
-                           "assignments GROUP BY ALL ORDER BY ALL\""}) {
+  for (const char* next :
+       {"moescope figure claims {}", "moescope figure 8 {}", "moescope figure 7 {} --layers all",
+        "moescope query {} \"SELECT layer, expert, count(*) AS tokens FROM "
+        "assignments GROUP BY ALL ORDER BY ALL\""}) {
     fmt::print("  {}\n", fmt::format(fmt::runtime(next), run_directory));
   }
 }

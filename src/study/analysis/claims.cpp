@@ -126,7 +126,7 @@ bool NamesMathematics(const std::string& dataset) {
   for (char c : dataset) {
     lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
-  return lower.find("math") != std::string::npos;
+  return lower.find("math") != std::string::npos || lower.find("arithmetic") != std::string::npos;
 }
 
 Claim Topics(const ClaimEvidence& evidence) {
@@ -203,7 +203,7 @@ Claim Mathematics(const ClaimEvidence& evidence) {
               .unit = "distance"},
              evidence, tally, tally.Majority(), "layers", sentence);
   if (tally.n() == 0 && evidence.domains) {
-    claim.evidence = "no data set has 'math' in its name beside others";
+    claim.evidence = "no data set is named for mathematics or arithmetic, beside others";
   }
   return claim;
 }
@@ -224,13 +224,16 @@ Claim FirstLayer(const ClaimEvidence& evidence) {
                 MedianSentence(tally, "by popularity alone"));
 }
 
+// One of those looked at, but not the first of them.
+bool IsLaterLayer(const ClaimEvidence& evidence, int layer) {
+  return layer != evidence.layers.front() &&
+         std::binary_search(evidence.layers.begin(), evidence.layers.end(), layer);
+}
+
 Claim Locality(const ClaimEvidence& evidence) {
   Tally tally(0.01);
   for (const RepetitionCell& cell : evidence.repetition) {
-    if (cell.layer == evidence.layers.front() ||
-        !std::binary_search(evidence.layers.begin(), evidence.layers.end(), cell.layer)) {
-      continue;
-    }
+    if (!IsLaterLayer(evidence, cell.layer)) continue;
     tally.MoreThan(cell.first_repeat, cell.first_repeat_interval, cell.marginal.first_repeat);
   }
   return Judged({.name = "locality",
@@ -246,10 +249,7 @@ Claim Locality(const ClaimEvidence& evidence) {
 Claim BeyondTokens(const ClaimEvidence& evidence) {
   Tally tally(0.01);
   for (const RepetitionCell& cell : evidence.repetition) {
-    if (cell.layer == evidence.layers.front() ||
-        !std::binary_search(evidence.layers.begin(), evidence.layers.end(), cell.layer)) {
-      continue;
-    }
+    if (!IsLaterLayer(evidence, cell.layer)) continue;
     // The interval is that of all pairs; the null knows the covered ones.
     const double shift = cell.token_covered.first_repeat - cell.first_repeat;
     std::optional<Interval> interval = cell.first_repeat_interval;
