@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/multiple_testing.h"
 #include "study/analysis/proportion.h"
 #include "study/analysis/random.h"
@@ -275,7 +276,8 @@ Affinity AffinityTable(const store::Run& run, store::Database& database, const R
                        ThreadPool& pool) {
   RequireRoutes(run);
   AffinityAnalysis analysis(rows, options, pool);
-  for (int layer : layers) analysis.AddLayer(LoadLayer(run, database, rows, layer));
+  ForEachLayer("affinity", run, database, rows, layers,
+               [&](const LayerColumns& layer) { analysis.AddLayer(layer); });
   return analysis.Finish();
 }
 

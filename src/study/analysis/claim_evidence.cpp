@@ -1,8 +1,6 @@
 #include "study/analysis/claim_evidence.h"
 
-#include "base/cancellation.h"
 #include "base/error.h"
-#include "base/progress.h"
 
 namespace moescope::study {
 
@@ -16,12 +14,7 @@ ClaimEvidence GatherEvidence(const store::Run& run, store::Database& database,
   evidence.repetition = std::move(repetition);
   // An analysis refuses a run that lacks its data with a reason worth showing; a damaged file is
   // still the end.
-  constexpr uint64_t kAnalyses = 6;
-  ProgressBar progress("comparing", kAnalyses, "analyses");
-  uint64_t n_done = 0;
   const auto add = [&](const char* figure, const auto& analyse) {
-    ThrowIfCancelled();
-    progress.Update(n_done++);
     try {
       analyse();
     } catch (const Error& error) {

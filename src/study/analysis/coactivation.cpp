@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/random.h"
 
 namespace moescope::study {
@@ -157,12 +158,9 @@ std::vector<CoactivationCell> CoactivationTable(const store::Run& run, store::Da
                 fmt::format("{}: its tokens choose one expert each, so none are chosen together",
                             run.directory()));
   }
-  std::vector<CoactivationCell> cells;
-  for (int layer : layers) {
-    auto more = ComputeCoactivation(rows, LoadLayer(run, database, rows, layer), options, pool);
-    std::move(more.begin(), more.end(), std::back_inserter(cells));
-  }
-  return cells;
+  return LayerTable("co-activation", run, database, rows, layers, [&](const LayerColumns& layer) {
+    return ComputeCoactivation(rows, layer, options, pool);
+  });
 }
 
 }  // namespace moescope::study

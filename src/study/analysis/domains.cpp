@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/permutation.h"
 #include "study/analysis/random.h"
 #include "study/analysis/unit_counts.h"
@@ -286,14 +287,13 @@ Domains ComputeDomains(const RowColumns& rows, const LayerColumns& layer,
 Domains DomainsTable(const store::Run& run, store::Database& database, const RowColumns& rows,
                      const std::vector<int>& layers, const DomainsOptions& options,
                      ThreadPool& pool) {
-  RequireRoutes(run);
   Domains all;
-  for (int layer : layers) {
-    Domains one = ComputeDomains(rows, LoadLayer(run, database, rows, layer), options, pool);
+  ForEachLayer("domains", run, database, rows, layers, [&](const LayerColumns& layer) {
+    Domains one = ComputeDomains(rows, layer, options, pool);
     all.n_permutations = one.n_permutations;
     all.is_exact = one.is_exact;
     std::move(one.distances.begin(), one.distances.end(), std::back_inserter(all.distances));
-  }
+  });
   return all;
 }
 

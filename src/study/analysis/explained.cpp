@@ -11,6 +11,7 @@
 #include <limits>
 #include <numbers>
 
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/log_linear_pool.h"
 #include "study/analysis/random.h"
 #include "study/analysis/unit_arms.h"
@@ -379,13 +380,9 @@ std::vector<ExplainedShare> ExplainedTable(const store::Run& run, store::Databas
                                            const BootstrapOptions& options, ThreadPool& pool) {
   RequireRoutes(run);
   const std::vector<Predictor> predictors = MakePredictors(rows, options.seed);
-  std::vector<ExplainedShare> shares;
-  for (int layer : layers) {
-    auto more =
-        ComputeExplained(rows, predictors, LoadLayer(run, database, rows, layer), options, pool);
-    shares.insert(shares.end(), more.begin(), more.end());
-  }
-  return shares;
+  return LayerTable("explaining", run, database, rows, layers, [&](const LayerColumns& layer) {
+    return ComputeExplained(rows, predictors, layer, options, pool);
+  });
 }
 
 }  // namespace moescope::study

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/units.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/random.h"
 #include "study/analysis/row_pairs.h"
 #include "study/analysis/token_classes.h"
@@ -395,13 +396,13 @@ bool Measure(const Candidate& candidate, int n_experts, const BootstrapOptions& 
 
 Findings ComputeFindings(const store::Run& run, store::Database& database, const RowColumns& rows,
                          const FindingsOptions& options, ThreadPool& pool) {
-  RequireRoutes(run);
   const Halves halves = SplitInHalves(rows, options.bootstrap.seed);
   const std::vector<uint8_t> classes = ClassifyRows(rows, LoadVocabularyBytes(database));
   Search search(rows, halves, MixedClasses(rows, classes));
-  for (int layer : run.description().LayerNumbers()) {
-    search.AddLayer(layer, CountLayer(rows, LoadLayer(run, database, rows, layer), classes));
-  }
+  ForEachLayer("findings", run, database, rows, run.description().LayerNumbers(),
+               [&](const LayerColumns& layer) {
+                 search.AddLayer(layer.layer, CountLayer(rows, layer, classes));
+               });
 
   Findings result;
   result.cells_searched = search.cells_searched();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/iid_null.h"
 #include "study/analysis/random.h"
 #include "study/analysis/token_classes.h"
@@ -140,13 +141,9 @@ std::vector<IndentationCell> IndentationTable(const store::Run& run, store::Data
   RequireRoutes(run);
   std::vector<uint8_t> is_indentation = ClassifyRows(rows, LoadVocabularyBytes(database));
   for (uint8_t& classes : is_indentation) classes = classes >> kIndentation & 1;
-  std::vector<IndentationCell> cells;
-  for (int layer : layers) {
-    const auto more = ComputeIndentation(rows, LoadLayer(run, database, rows, layer),
-                                         is_indentation, options, pool);
-    cells.insert(cells.end(), more.begin(), more.end());
-  }
-  return cells;
+  return LayerTable("indentation", run, database, rows, layers, [&](const LayerColumns& layer) {
+    return ComputeIndentation(rows, layer, is_indentation, options, pool);
+  });
 }
 
 }  // namespace moescope::study

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "study/analysis/expert_shares.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/repetition.h"
 
 namespace moescope::study {
@@ -17,13 +18,10 @@ std::vector<RepetitionCell> RepetitionLagTable(const store::Run& run, store::Dat
                                                const std::vector<int>& layers,
                                                const std::vector<int>& lags,
                                                const RepetitionOptions& options, ThreadPool& pool) {
-  RequireRoutes(run);
-  std::vector<RepetitionCell> cells;
-  for (int layer : layers) {
-    auto more =
-        ComputeRepetitionAtLags(rows, LoadLayer(run, database, rows, layer), lags, options, pool);
-    cells.insert(cells.end(), more.begin(), more.end());
-  }
+  std::vector<RepetitionCell> cells =
+      LayerTable("repetition", run, database, rows, layers, [&](const LayerColumns& layer) {
+        return ComputeRepetitionAtLags(rows, layer, lags, options, pool);
+      });
   // Data set by data set, as the paper prints it.
   std::stable_sort(cells.begin(), cells.end(),
                    [&](const RepetitionCell& a, const RepetitionCell& b) {
@@ -40,13 +38,9 @@ std::vector<RepetitionCell> RepetitionLagTable(const store::Run& run, store::Dat
 std::vector<ExpertShare> ExpertShareTable(const store::Run& run, store::Database& database,
                                           const RowColumns& rows, const std::vector<int>& layers,
                                           const SharesOptions& options, ThreadPool& pool) {
-  RequireRoutes(run);
-  std::vector<ExpertShare> shares;
-  for (int layer : layers) {
-    auto more = ComputeExpertShares(rows, LoadLayer(run, database, rows, layer), options, pool);
-    shares.insert(shares.end(), more.begin(), more.end());
-  }
-  return shares;
+  return LayerTable("shares", run, database, rows, layers, [&](const LayerColumns& layer) {
+    return ComputeExpertShares(rows, layer, options, pool);
+  });
 }
 
 }  // namespace moescope::study

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "study/analysis/bootstrap.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/layer_reals.h"
 #include "study/analysis/matched_words.h"
 #include "study/analysis/random.h"
@@ -49,7 +50,7 @@ struct Overlap {
 
 // A layer with the weights of each row summing to 1.
 struct WeightedLayer {
-  LayerColumns layer;
+  const LayerColumns& layer;
   std::vector<float> weights;
 };
 
@@ -276,11 +277,9 @@ std::vector<PairDistance> ComputePathDistances(
       plans[i].null_pairs.push_back(measurement.AddPair(word_x, word_y));
     }
   }
-  for (int number : layers) {
-    WeightedLayer weighted = {LoadLayer(run, database, rows, number), {}};
-    weighted.weights = LoadNormalisedWeights(run, database, rows, weighted.layer);
-    measurement.AddLayer(weighted, pool);
-  }
+  ForEachLayer("distances", run, database, rows, layers, [&](const LayerColumns& layer) {
+    measurement.AddLayer({layer, LoadNormalisedWeights(run, database, rows, layer)}, pool);
+  });
   for (size_t i = 0; i < pairs.size(); ++i) {
     PairDistance& result = results[i];
     if (!result.why_not.empty()) continue;

@@ -8,6 +8,7 @@
 
 #include "base/cancellation.h"
 #include "base/error.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/random.h"
 #include "study/analysis/route_paths.h"
 #include "study/analysis/unit_strata.h"
@@ -270,15 +271,14 @@ Paths ComputePaths(const store::Run& run, store::Database& database, const RowCo
                    ThreadPool& pool) {
   CheckLayerCount(layers.size());
   FirstChoices first;
-  for (int number : layers) {
-    const LayerColumns layer = LoadLayer(run, database, rows, number);
+  ForEachLayer("paths", run, database, rows, layers, [&](const LayerColumns& layer) {
     const size_t n = of.all ? static_cast<size_t>(rows.n_rows()) : of.of.size();
     std::vector<int16_t>& choices = first.emplace_back(n);
     for (size_t i = 0; i < n; ++i) {
       const int64_t row = of.all ? static_cast<int64_t>(i) : of.of[i];
       choices[i] = layer.experts[row * layer.experts_per_token];
     }
-  }
+  });
   return ComputePathsOf(rows, of, layers, first, run.description().n_experts, options, pool);
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/iid_null.h"
 #include "study/analysis/random.h"
 #include "study/analysis/unit_halves.h"
@@ -232,12 +233,9 @@ std::vector<VocabularyCell> VocabularyTable(const store::Run& run, store::Databa
                             "token",
                             run.directory(), rows.datasets[d].name));
   }
-  std::vector<VocabularyCell> cells;
-  for (int layer : layers) {
-    const auto more = ComputeVocabulary(rows, LoadLayer(run, database, rows, layer), options, pool);
-    cells.insert(cells.end(), more.begin(), more.end());
-  }
-  return cells;
+  return LayerTable("vocabulary", run, database, rows, layers, [&](const LayerColumns& layer) {
+    return ComputeVocabulary(rows, layer, options, pool);
+  });
 }
 
 }  // namespace moescope::study

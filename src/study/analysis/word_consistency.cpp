@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/iid_null.h"
 #include "study/analysis/random.h"
 #include "study/analysis/token_classes.h"
@@ -314,13 +315,9 @@ std::vector<WordCell> WordTable(const store::Run& run, store::Database& database
                                 const RowColumns& rows, const std::vector<int>& layers,
                                 const BootstrapOptions& options, ThreadPool& pool) {
   const WordPieces pieces = LoadPieces(run, database, rows);
-  std::vector<WordCell> cells;
-  for (int layer : layers) {
-    const auto more =
-        ComputeWordConsistency(rows, LoadLayer(run, database, rows, layer), pieces, options, pool);
-    cells.insert(cells.end(), more.begin(), more.end());
-  }
-  return cells;
+  return LayerTable("words", run, database, rows, layers, [&](const LayerColumns& layer) {
+    return ComputeWordConsistency(rows, layer, pieces, options, pool);
+  });
 }
 
 std::vector<WordExpertCell> WordExpertTable(const store::Run& run, store::Database& database,
@@ -328,12 +325,10 @@ std::vector<WordExpertCell> WordExpertTable(const store::Run& run, store::Databa
                                             const std::vector<std::string>& words,
                                             const BootstrapOptions& options, ThreadPool& pool) {
   const WordPieces pieces = LoadPieces(run, database, rows);
-  std::vector<WordExpertCell> cells;
-  for (int layer : layers) {
-    const auto more = ComputeWordExperts(rows, LoadLayer(run, database, rows, layer), pieces, words,
-                                         options, pool);
-    cells.insert(cells.end(), more.begin(), more.end());
-  }
+  std::vector<WordExpertCell> cells =
+      LayerTable("words", run, database, rows, layers, [&](const LayerColumns& layer) {
+        return ComputeWordExperts(rows, layer, pieces, words, options, pool);
+      });
   for (const std::string& word : words) {
     if (std::any_of(cells.begin(), cells.end(),
                     [&](const WordExpertCell& cell) { return cell.word == word; })) {

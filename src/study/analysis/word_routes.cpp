@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/random.h"
 #include "study/analysis/route_paths.h"
 #include "study/analysis/unit_strata.h"
@@ -153,13 +154,12 @@ std::vector<WordRoutes> ComputeWordRoutes(const store::Run& run, store::Database
     working.push_back(MakeWord(rows, words[w], routes[w]));
     FindLastPiece(rows, vocabulary, words[w], routes[w]);
   }
-  for (int number : layers) {
-    const LayerColumns layer = LoadLayer(run, database, rows, number);
+  ForEachLayer("routes", run, database, rows, layers, [&](const LayerColumns& layer) {
     const std::vector<double> text_shares = TextShares(rows, layer, options.dataset);
     for (size_t w = 0; w < words.size(); ++w) {
       AddLayer(layer, text_shares, options.bootstrap, pool, working[w], routes[w]);
     }
-  }
+  });
   for (size_t w = 0; w < words.size(); ++w) FinishPaths(working[w], options.max_paths, routes[w]);
   return routes;
 }

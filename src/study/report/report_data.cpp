@@ -8,11 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/cancellation.h"
-#include "base/progress.h"
 #include "base/units.h"
 #include "study/analysis/expert_shares.h"
 #include "study/analysis/findings.h"
+#include "study/analysis/for_each_layer.h"
 #include "study/analysis/perplexity.h"
 #include "study/analysis/repetition.h"
 #include "study/analysis/statement.h"
@@ -278,18 +277,14 @@ LayerResults AnalyseLayers(const store::Run& run, store::Database& database, con
   RepetitionOptions repetition_options;
   repetition_options.bootstrap = bootstrap;
   LayerResults results;
-  ProgressBar progress("analysing", static_cast<uint64_t>(description.n_layers), "layers");
-  uint64_t n_done = 0;
-  for (int layer : description.LayerNumbers()) {
-    ThrowIfCancelled();
-    progress.Update(n_done++);
-    const LayerColumns columns = LoadLayer(run, database, rows, layer);
+  const auto add = [&](const LayerColumns& columns) {
     std::ranges::move(ComputeExpertShares(rows, columns, share_options, pool),
                       std::back_inserter(results.shares));
     std::ranges::move(ComputeRepetition(rows, columns, repetition_options, pool),
                       std::back_inserter(results.repetition));
     views.Add(CountTokens(rows, columns, description.vocab_size));
-  }
+  };
+  ForEachLayer("shares, repetition", run, database, rows, description.LayerNumbers(), add);
   return results;
 }
 

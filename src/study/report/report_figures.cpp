@@ -5,9 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "base/cancellation.h"
 #include "base/error.h"
-#include "base/progress.h"
 #include "base/units.h"
 #include "study/analysis/claims.h"
 #include "study/analysis/coactivation.h"
@@ -65,12 +63,10 @@ FigureTable WithoutCountTables(FigureTable table) {
 class FigureList {
  public:
   FigureList(const Statement& statement, const ReportFiguresOptions& options)
-      : statement_(statement), options_(options), progress_("drawing", kFigures, "figures") {}
+      : statement_(statement), options_(options) {}
 
   template <typename MakeTable>
   void Add(const char* figure, const std::string& more_options, const MakeTable& make) {
-    ThrowIfCancelled();
-    progress_.Update(n_done_++);
     try {
       const FigureTable table = WithoutCountTables(make());
       if (table.rows.empty()) return;
@@ -90,11 +86,8 @@ class FigureList {
   Json absent() { return std::move(absent_); }
 
  private:
-  static constexpr uint64_t kFigures = 10;
   const Statement& statement_;
   const ReportFiguresOptions& options_;
-  ProgressBar progress_;
-  uint64_t n_done_ = 0;
   Json figures_ = Json::object();
   Json absent_ = Json::array();
 };
