@@ -24,7 +24,7 @@ namespace {
 // The table of figures, in the order of the help page.
 constexpr FigureCommand kFigures[] = {
     {"7", "Share of each expert, by data set", AddShares},
-    {"8", "Text, each token on the colour of its first choice", AddRoutedText},
+    {"8", "Text, each token on the colour of its first choice", AddRoutedText, true, false},
     {"9", "Figure 7 by first and second choice", AddSharesByChoice},
     {"10", "Repetition by layer, a line for each data set", AddRepetitionByLayer},
     {"table5", "Repetition between consecutive tokens, beside its nulls", AddRepetition},
@@ -38,9 +38,9 @@ constexpr FigureCommand kFigures[] = {
     {"vocabulary", "How far the token decides its experts", AddVocabulary},
     {"coactivation", "Which experts are chosen together", AddCoactivation},
     {"crosslayer", "What first choices of two layers say about each other", AddCrossLayer},
-    {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false},
-    {"experts", "Which tokens go to an expert", AddExpertTokens},
-    {"token", "Which experts saw a token", AddTokenExperts},
+    {"perplexity", "Loss, perplexity and bits per byte by data set", AddPerplexity, false, false},
+    {"experts", "Which tokens go to an expert", AddExpertTokens, true, false},
+    {"token", "Which experts saw a token", AddTokenExperts, true, false},
     {"paths", "Paths of first choices over layers, beside independence", AddPaths},
     {"card", "Everything about one expert", AddCard},
     {"findings", "What the run shows, in sentences", AddFindings},
@@ -128,7 +128,7 @@ FigureSession::FigureSession(const FigureOptions& given, bool needs_routes)
   limits.memory_bytes = ParseBytes(given.memory);
   limits.n_threads = given.n_threads;
   database = run.OpenViews(limits);
-  rows = study::LoadRows(run, *database);
+  rows = study::LoadRows(run, *database, options.datasets);
 }
 
 std::vector<int> FigureSession::Layers() const {
@@ -144,6 +144,11 @@ std::function<void()> AddFigure(CLI::App& app) {
     sub->add_option("run", options->run, "Run directory")->required();
     AddFigureOptions(*sub, *options, "first, middle and last");
     FigureFunction draw = command.add(*sub);
+    if (command.by_rows) {
+      sub->add_option("--datasets", options->datasets, "Only these data sets, as code,prose")
+          ->delimiter(',')
+          ->allow_extra_args(false);
+    }
     if (study::HasChart(command.name)) AddPictureOptions(*sub, *options);
     const bool needs_routes = command.needs_routes;
     const char* heading = command.summary;

@@ -1,6 +1,7 @@
 // RowColumns and LayerColumns from a run's views.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <unordered_map>
 
@@ -30,9 +31,25 @@ std::unordered_map<int64_t, DocumentNames> LoadDocuments(store::Database& databa
   return documents;
 }
 
+bool Keeps(const std::vector<std::string>& datasets, const std::string& name) {
+  return datasets.empty() || std::find(datasets.begin(), datasets.end(), name) != datasets.end();
+}
+
+void CheckDatasets(const store::Run& run, const std::vector<std::string>& datasets) {
+  std::vector<std::string> known;
+  for (const auto& dataset : run.description().datasets) known.push_back(dataset.name);
+  for (const std::string& name : datasets) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    throw Error(ErrorKind::kNotFound, fmt::format("{} has no data set '{}'; it has {}",
+                                                  run.directory(), name, fmt::join(known, ", ")));
+  }
+}
+
 }  // namespace
 
-RowColumns LoadRows(const store::Run& run, store::Database& database) {
+RowColumns LoadRows(const store::Run& run, store::Database& database,
+                    const std::vector<std::string>& datasets) {
+  CheckDatasets(run, datasets);
   if (run.n_tokens() > std::numeric_limits<int32_t>::max()) {
     throw Error(ErrorKind::kResource,
                 fmt::format("cannot analyse {}: {} tokens: at most 2^31 fit one analysis; trace "
@@ -43,6 +60,7 @@ RowColumns LoadRows(const store::Run& run, store::Database& database) {
   RowColumnsBuilder builder;
   builder.Reserve(run.n_tokens());
   int64_t next_token = 0, document = -1, sequence = -1;
+  bool keeps = true;  // the data set of the document
   const char* sql =
       "SELECT token, document, sequence, position, coalesce(token_id, -1), special "
       "FROM tokens";
@@ -68,8 +86,13 @@ RowColumns LoadRows(const store::Run& run, store::Database& database) {
                           "run 'moescope verify' on it",
                           run.directory(), document, token_column[row]));
         }
-        builder.BeginDocument(document, names->second.dataset, names->second.unit);
+        keeps = Keeps(datasets, names->second.dataset);
+        if (keeps) builder.BeginDocument(document, names->second.dataset, names->second.unit);
         sequence = -1;
+      }
+      if (!keeps) {
+        builder.SkipRow();
+        continue;
       }
       if (sequence_column[row] != sequence) {
         sequence = sequence_column[row];
@@ -100,7 +123,7 @@ void RequireRoutes(const store::Run& run) {
 }
 
 int64_t RowOfToken(const store::Run& run, const RowColumns& rows, int layer, int64_t token) {
-  if (token < 0 || token >= rows.n_rows() + rows.n_special) {
+  if (token < 0 || token >= rows.n_tokens()) {
     throw Error(ErrorKind::kCorrupt,
                 fmt::format("cannot analyse {}/routes/layer={:02}: token {} is not in tokens; run "
                             "'moescope verify' on it",
@@ -117,7 +140,7 @@ LayerColumns LoadLayer(const store::Run& run, store::Database& database, const R
   columns.n_experts = run.description().n_experts;
   columns.experts_per_token = run.description().experts_per_token;
   const int n_slots = columns.experts_per_token;
-  const int64_t n_tokens = rows.n_rows() + rows.n_special;
+  const int64_t n_tokens = rows.n_tokens();
   columns.experts.resize(static_cast<size_t>(rows.n_rows()) * n_slots);
 
   std::string sql = "SELECT token";

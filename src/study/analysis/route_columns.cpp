@@ -64,6 +64,11 @@ void RowColumnsBuilder::AddRow(int32_t token_id, int32_t position, bool special)
   ++columns_.datasets[document.dataset].n_rows;
 }
 
+void RowColumnsBuilder::SkipRow() {
+  ++columns_.n_other;
+  columns_.row_of_token.push_back(-1);
+}
+
 void RowColumnsBuilder::Reserve(int64_t n_tokens) {
   columns_.token_id.reserve(n_tokens);
   columns_.position.reserve(n_tokens);
@@ -71,7 +76,7 @@ void RowColumnsBuilder::Reserve(int64_t n_tokens) {
 }
 
 RowColumns RowColumnsBuilder::Finish() {
-  if (columns_.n_special == 0) columns_.row_of_token.clear();
+  if (columns_.n_special + columns_.n_other == 0) columns_.row_of_token.clear();
   return std::move(columns_);
 }
 

@@ -44,7 +44,8 @@ struct DatasetInfo {
   int64_t n_rows = 0;
 };
 
-// One entry per plain row (special rows such as BOS are left out), in token order. 12 bytes a row.
+// One entry per plain row of the data sets looked at (special rows such as BOS are left out), in
+// token order. 12 bytes a row.
 struct RowColumns {
   std::vector<DatasetInfo> datasets;  // in order of first appearance
   std::vector<UnitInfo> units;
@@ -52,10 +53,12 @@ struct RowColumns {
   std::vector<SequenceRange> sequences;
   std::vector<int32_t> token_id;      // [n_rows]
   std::vector<int32_t> position;      // [n_rows] in its sequence, special rows counted
-  std::vector<int32_t> row_of_token;  // [tokens of the run] -1: special; empty: the identity
-  int64_t n_special = 0;              // rows left out
+  std::vector<int32_t> row_of_token;  // [tokens of the run] -1: left out; empty: the identity
+  int64_t n_special = 0;              // special rows of these data sets
+  int64_t n_other = 0;                // rows of data sets left out
 
   int64_t n_rows() const { return static_cast<int64_t>(token_id.size()); }
+  int64_t n_tokens() const { return n_rows() + n_special + n_other; }  // of the run
   // False for imported routes without token ids.
   bool HasTokenIds(int dataset) const;
 };
@@ -75,6 +78,8 @@ class RowColumnsBuilder {
   void BeginDocument(int64_t document, const std::string& dataset, const std::string& unit);
   void BeginSequence();
   void AddRow(int32_t token_id, int32_t position, bool special);
+  // A token of a data set that is left out.
+  void SkipRow();
   RowColumns Finish();
   void Reserve(int64_t n_tokens);
 
@@ -87,9 +92,13 @@ class RowColumnsBuilder {
 };
 
 // Reads what all layers share; needs about 12 bytes a row. Tokens of a partial run beyond its last
-// committed part are absent. Throws Error(kCorrupt) when tokens are out of order or name a
-// document that is not there, kResource for runs of 2^31 rows or more.
-RowColumns LoadRows(const store::Run& run, store::Database& database);
+// committed part are absent.
+//   datasets  names of those to look at; empty: all
+// Throws Error(kNotFound) for a name the run does not have, naming those it has, Error(kCorrupt)
+// when tokens are out of order or name a document that is not there, kResource for runs of 2^31
+// rows or more.
+RowColumns LoadRows(const store::Run& run, store::Database& database,
+                    const std::vector<std::string>& datasets = {});
 
 // Throws Error(kBadInput) when the run has no routes because its model is dense, naming what works
 // with it. What needs routes calls it first.

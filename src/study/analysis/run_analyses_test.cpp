@@ -62,9 +62,32 @@ TEST_F(RunAnalyses, ColumnsAreWhatTheStoreHolds) {
       }
     }
   }
-  EXPECT_EQ(rows.n_rows() + rows.n_special, run.n_tokens());
+  EXPECT_EQ(rows.n_tokens(), run.n_tokens());
   EXPECT_EQ(rows.datasets[1].unit_by, "book");
   EXPECT_THROW(LoadLayer(run, *database, rows, 3), Error);
+}
+
+TEST_F(RunAnalyses, OnlyTheDataSetsAskedForAreLookedAt) {
+  const store::Run run = MakeSynthetic();
+  auto database = run.OpenViews({});
+  const RowColumns all = LoadRows(run, *database);
+  const std::string name = all.datasets[1].name;
+  const RowColumns some = LoadRows(run, *database, {name});
+  ASSERT_EQ(some.datasets.size(), 1u);
+  EXPECT_EQ(some.n_rows(), all.datasets[1].n_rows);
+  EXPECT_EQ(some.n_tokens(), run.n_tokens());
+  EXPECT_EQ(some.datasets[0].units.size(), all.datasets[1].units.size());
+  ThreadPool pool(1);
+  const auto whole = ComputeExpertShares(all, LoadLayer(run, *database, all, 1), {}, pool);
+  const auto part = ComputeExpertShares(some, LoadLayer(run, *database, some, 1), {}, pool);
+  size_t found = 0;
+  for (const ExpertShare& share : whole) {
+    if (share.dataset != name) continue;
+    EXPECT_EQ(share.share, part[found++].share);
+  }
+  EXPECT_EQ(found, part.size());
+  EXPECT_EQ(MakeStatement(run, some, 1, 0).plain_tokens, some.n_rows());
+  EXPECT_THROW(LoadRows(run, *database, {"no such data set"}), Error);
 }
 
 TEST_F(RunAnalyses, RepetitionAndSharesAgreeWithSql) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/units.h"
 
 namespace moescope::study {
@@ -12,6 +14,11 @@ Statement MakeStatement(const store::Run& run, const RowColumns& rows, uint64_t 
   statement.run = run.directory();
   statement.complete = run.complete();
   statement.description = run.description();
+  std::erase_if(statement.description.datasets, [&](const auto& dataset) {
+    return rows.n_other > 0 &&
+           std::none_of(rows.datasets.begin(), rows.datasets.end(),
+                        [&](const DatasetInfo& kept) { return kept.name == dataset.name; });
+  });
   statement.documents = static_cast<int64_t>(rows.documents.size());
   statement.tokens = rows.n_rows() + rows.n_special;
   statement.plain_tokens = rows.n_rows();

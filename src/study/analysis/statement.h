@@ -14,7 +14,7 @@ namespace moescope::study {
 struct Statement {
   std::string run;  // directory
   bool complete = false;
-  store::RunDescription description;
+  store::RunDescription description;  // its data sets: those looked at
   int64_t documents = 0;
   int64_t tokens = 0;        // all rows
   int64_t plain_tokens = 0;  // without special rows

@@ -21,6 +21,7 @@ namespace moescope::cli {
 // The options every figure has.
 struct FigureOptions {
   std::string run, layers, colour = "auto", memory = "1G";
+  std::vector<std::string> datasets;  // empty: all
   int n_threads = 0;
   bool json = false, csv = false;
   std::string svg, png, spec;  // files to write the figure's chart to
@@ -66,6 +67,7 @@ struct FigureCommand {
   const char* summary;
   FigureFunction (*add)(CLI::App& app);
   bool needs_routes = true;
+  bool by_rows = true;  // looks at all rows of a run, so that it can look at some data sets only
 };
 
 // Defined one or a few related ones per file, listed in figure.cpp in the order of the help page.
