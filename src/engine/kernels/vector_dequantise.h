@@ -1,6 +1,8 @@
 // Quantised blocks to float32 at every vector level, sixteen values at a time: their codes are put
 // together as bytes, then widened, multiplied by the scale and, where the type has one, added to
 // the offset, each rounded by itself. Bit for bit what base/tensor/dequantise_blocks.cpp defines.
+// Where the values go is the type of the last argument: a float*, or a CodePlace
+// (vector_rounded.h), which keeps codes and scales apart.
 // Included by vector_kernels.h; internal linkage for the reasons given there.
 //
 // Needs of Vec: kWidth, Set, Load, Store, FromBytes<first>(bytes), * and +; and beside it Bytes
@@ -71,11 +73,13 @@ MOESCOPE_INLINE Codes Entries(const int8_t* table, Codes codes) {
   return {Lookup(entries, codes.first), Lookup(entries, codes.second)};
 }
 
-MOESCOPE_INLINE void StoreScaled(Codes codes, Vec scale, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void StoreScaled(Codes codes, Vec scale, Out out) {
   StoreScaled(codes.first, scale, out);
   StoreScaled(codes.second, scale, out + kCodes);
 }
-MOESCOPE_INLINE void StoreScaled(Codes codes, Vec scale, Vec offset, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void StoreScaled(Codes codes, Vec scale, Vec offset, Out out) {
   StoreScaled(codes.first, scale, offset, out);
   StoreScaled(codes.second, scale, offset, out + kCodes);
 }
@@ -96,27 +100,34 @@ MOESCOPE_INLINE Vec HalvedPowerOfTwo(uint8_t exponent) {
   return Vec::Set(value);
 }
 
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ4_0& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ4_0& block, Out out) {
   StoreScaled(Minus(FourBits(block.nibbles), 8), SetScale(block.scale), out);
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ4_1& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ4_1& block, Out out) {
   StoreScaled(FourBits(block.nibbles), SetScale(block.scale), SetScale(block.offset), out);
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ5_0& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ5_0& block, Out out) {
   StoreScaled(Minus(FiveBits(block.nibbles, block.high_bits), 16), SetScale(block.scale), out);
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ5_1& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ5_1& block, Out out) {
   StoreScaled(FiveBits(block.nibbles, block.high_bits), SetScale(block.scale),
               SetScale(block.offset), out);
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ8_0& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ8_0& block, Out out) {
   StoreScaled({Bytes::Load(block.values), Bytes::Load(block.values + kCodes)},
               SetScale(block.scale), out);
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockIQ4_NL& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockIQ4_NL& block, Out out) {
   StoreScaled(Entries(kIq4Values, FourBits(block.nibbles)), SetScale(block.scale), out);
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockMXFP4& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockMXFP4& block, Out out) {
   StoreScaled(Entries(kMxfp4Values, FourBits(block.nibbles)), HalvedPowerOfTwo(block.exponent),
               out);
 }
@@ -156,7 +167,8 @@ MOESCOPE_INLINE Vec SetNegated(StoredHalf half) {
   return Vec::Set(-HalfToFloat(half));
 }
 
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ2_K& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ2_K& block, Out out) {
   const Bytes parts = Bytes::Load(block.parts);
   const PartScales steps(LowNibbles(parts), SetScale(block.scale));
   const PartScales offsets(HighNibbles(parts), SetNegated(block.min_scale));
@@ -185,7 +197,8 @@ MOESCOPE_INLINE Bytes UnpackQ3_KParts(const uint8_t* packed) {
   return Bytes::Load(parts) - Bytes::Set(32);
 }
 
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ3_K& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ3_K& block, Out out) {
   const PartScales steps(UnpackQ3_KParts(block.parts), SetScale(block.scale));
   for (int i = 0; i < 4; ++i) {
     const int group = i / 2, half = i % 2;
@@ -215,31 +228,34 @@ MOESCOPE_INLINE Bytes UnpackQ4_KParts(const uint8_t* packed) {
 
 // What Q4_K and Q5_K share; add_fifth_bit(codes, part, half) completes sixteen codes, the first or
 // second half of a part.
-template <typename Block, typename F>
-MOESCOPE_INLINE void DequantiseEightParts(const Block& block, float* out, F add_fifth_bit) {
+template <typename Block, typename Out, typename F>
+MOESCOPE_INLINE void DequantiseEightParts(const Block& block, Out out, F add_fifth_bit) {
   const Bytes parts = UnpackQ4_KParts(block.parts);
   const PartScales steps(parts, SetScale(block.scale));          // the first eight
   const PartScales offsets(parts, SetNegated(block.min_scale));  // the last eight
   for (int i = 0; i < 8; ++i) {                                  // sixteen bytes of codes
     const int part = i / 2 * 2, half = i % 2;
     const Bytes bytes = Bytes::Load(block.nibbles + kCodes * i);
-    float* to = out + 32 * part + kCodes * half;
+    const Out to = out + (32 * part + kCodes * half);
     StoreScaled(add_fifth_bit(LowNibbles(bytes), part, half), steps[part], offsets[8 + part], to);
     StoreScaled(add_fifth_bit(HighNibbles(bytes), part + 1, half), steps[part + 1],
                 offsets[8 + part + 1], to + 32);
   }
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ4_K& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ4_K& block, Out out) {
   DequantiseEightParts(block, out, [](Bytes codes, int, int) { return codes; });
 }
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ5_K& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ5_K& block, Out out) {
   const Bytes high_bits[2] = {Bytes::Load(block.high_bits), Bytes::Load(block.high_bits + kCodes)};
   DequantiseEightParts(block, out, [&](Bytes codes, int part, int half) {
     return codes | (HasBit(high_bits[half], Bytes::Set(1 << part)) & Bytes::Set(16));
   });
 }
 
-MOESCOPE_INLINE void DequantiseBlock(const BlockQ6_K& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockQ6_K& block, Out out) {
   const PartScales steps(Bytes::Load(block.parts), SetScale(block.scale));
   for (int i = 0; i < 4; ++i) {  // sixteen bytes of the upper bits
     const int group = i / 2, half = i % 2;
@@ -253,7 +269,8 @@ MOESCOPE_INLINE void DequantiseBlock(const BlockQ6_K& block, float* out) {
   }
 }
 
-MOESCOPE_INLINE void DequantiseBlock(const BlockIQ4_XS& block, float* out) {
+template <typename Out>
+MOESCOPE_INLINE void DequantiseBlock(const BlockIQ4_XS& block, Out out) {
   const float scale = HalfToFloat(block.scale);
   for (int part = 0; part < 8; ++part) {
     const int low = block.parts_low[part / 2] >> (part % 2 * 4) & 15;
@@ -307,8 +324,6 @@ void DequantiseBlocks(DType dtype, const void* stored, float* out, size_t n) {
       return DequantiseAll<DType::kMXFP4, BlockMXFP4>(stored, out, n);
   }
 }
-
-#undef MOESCOPE_INLINE
 
 }  // namespace
 }  // namespace moescope::engine

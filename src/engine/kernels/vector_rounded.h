@@ -1,0 +1,277 @@
+// Products of rounded activations with quantised weights, at every level that has Columns. Included
+// by a level's rounded.cpp after its vectors, under the rules of vector_kernels.h.
+//
+// Weights of up to kGroups registers of columns and kChunk values of k are unpacked once and turned,
+// so that a lane of 32 bits holds four codes of one column; a row of activations then meets each
+// register with four of its codes, repeated in all lanes. A lane's sum over a part is the whole
+// number that numerics.md defines, so every level and every cut has the same bits, and few rows go
+// the same way as many.
+//
+// Columns, a register of whole numbers, offers: kLanes, FromFourCodes(p) (four bytes repeated),
+// TransposeCodes(p, stride, out) (sixteen bytes of each lane's column become four registers),
+// Prefetch(p); a level's PartSum<Spec, R, C> adds up a part, and Spec::kWide says whether it takes
+// weights of 8 bits as pairs of 16. kRoundedRows x kGroups sums fit in registers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/tensor/block_codes.h"
+#include "base/tensor/dtype.h"
+#include "base/tensor/quant_blocks.h"
+#include "engine/kernels/rounded_block.h"
+#include "engine/kernels/vector_dequantise.h"
+
+namespace moescope::engine {
+namespace {
+
+// Values of k unpacked at a time: 256 rows of activations of it (352 KB) stay in a second-level
+// cache beside the weights of a group, which stay in the first.
+constexpr int kChunk = 1024;
+constexpr int kChunkBlocks = kChunk / kRoundedValues;
+
+// How a type is multiplied.
+template <DType kType, typename StoredBlock>
+struct RoundedSpec {
+  using Block = StoredBlock;
+  static constexpr CodeInfo kInfo = CodesOf(kType);
+  static constexpr int kBlockValues = Info(kType).block_elements;
+  static constexpr bool kWide = kLevelWidensBytes && kInfo.largest > 127;
+  // Added to codes so that they are unsigned bytes; widened ones keep their sign.
+  static constexpr int kZero = kWide ? 0 : kInfo.zero;
+  static constexpr int kLargest = kInfo.largest;
+  static constexpr int kParts = kRoundedValues / kInfo.part;
+  static constexpr int kPartVectors = kInfo.part / 4;  // registers of codes a part
+};
+
+// Where an unpacked column of a block goes.
+template <typename Spec>
+struct UnpackedColumns {
+  static constexpr int kParts = Spec::kBlockValues / Spec::kInfo.part;
+  alignas(64) uint8_t codes[Columns::kLanes][Spec::kBlockValues];
+  alignas(64) float steps[kParts][Columns::kLanes];
+  alignas(64) float offsets[kParts][Columns::kLanes];
+};
+template <typename Spec>
+struct CodePlace {
+  UnpackedColumns<Spec>* to;
+  int column;
+  int value;
+  CodePlace operator+(int n) const { return {to, column, value + n}; }
+};
+template <typename Spec>
+MOESCOPE_INLINE void StoreScaled(Bytes codes, Vec scale, CodePlace<Spec> at) {
+  (codes - Bytes::Set(-Spec::kZero)).Store(at.to->codes[at.column] + at.value);
+  at.to->steps[at.value / Spec::kInfo.part][at.column] = scale.FirstLane();
+}
+template <typename Spec>
+MOESCOPE_INLINE void StoreScaled(Bytes codes, Vec scale, Vec offset, CodePlace<Spec> at) {
+  StoreScaled(codes, scale, at);
+  at.to->offsets[at.value / Spec::kInfo.part][at.column] = offset.FirstLane();
+}
+
+// The weights of 32 values of k, for kGroups registers of columns.
+template <typename Spec>
+struct PackedWeights {
+  static constexpr int kVectors = (Spec::kWide ? 2 : 1) * kRoundedValues / 4;
+  Columns codes[kVectors][kGroups];
+  Vec steps[Spec::kParts][kGroups];
+  Vec offsets[Spec::kInfo.has_offset ? Spec::kParts : 1][kGroups];
+};
+
+// Sixteen bytes of every column, `stride` apart, as registers i, i + 1, ... of a group.
+template <typename Spec>
+MOESCOPE_INLINE void PackCodes(const uint8_t* bytes, size_t stride, int i, int group,
+                               PackedWeights<Spec>& out) {
+  Columns turned[4];
+  Columns::TransposeCodes(bytes, stride, turned);
+  for (int j = 0; j < 4; ++j) {
+    if constexpr (Spec::kWide) {
+      WidenCodes(turned[j], out.codes[2 * (i + j)][group], out.codes[2 * (i + j) + 1][group]);
+    } else {
+      out.codes[i + j][group] = turned[j];
+    }
+  }
+}
+
+// One block of each column of a group: the columns from n_columns on repeat the last.
+template <typename Spec>
+MOESCOPE_INLINE void PackBlock(const std::byte* w, size_t w_stride, int n_columns, int group,
+                               PackedWeights<Spec>* out) {
+  UnpackedColumns<Spec> unpacked;
+  for (int column = 0; column < Columns::kLanes; ++column) {
+    const int from = column < n_columns ? column : n_columns - 1;
+    const std::byte* block = w + static_cast<size_t>(from) * w_stride;
+    // The same block of the next columns, which follow in memory.
+    for (int byte = 0; byte < static_cast<int>(sizeof(typename Spec::Block)); byte += 64) {
+      Columns::Prefetch(block + kGroups * Columns::kLanes * w_stride + byte);
+    }
+    DequantiseBlock(*reinterpret_cast<const typename Spec::Block*>(block),
+                    CodePlace<Spec>{&unpacked, column, 0});
+  }
+  for (int i = 0; i < Spec::kBlockValues / kRoundedValues; ++i) {
+    for (int half = 0; half < 2; ++half) {
+      PackCodes(unpacked.codes[0] + kRoundedValues * i + kCodes * half, Spec::kBlockValues,
+                4 * half, group, out[i]);
+    }
+    for (int part = 0; part < Spec::kParts; ++part) {
+      out[i].steps[part][group] = Vec::Load(unpacked.steps[i * Spec::kParts + part]);
+      if constexpr (Spec::kInfo.has_offset) {
+        out[i].offsets[part][group] = Vec::Load(unpacked.offsets[i * Spec::kParts + part]);
+      }
+    }
+  }
+}
+
+struct RoundedProduct {
+  const RoundedBlock* x;  // at the chunk's first block
+  size_t x_stride;        // in blocks
+  float* out;
+  size_t out_stride;
+  int n_rows, n_columns, n_blocks;
+  bool add;
+};
+
+// R rows x kGroups registers of columns over the chunk.
+template <typename Spec, int R>
+void MultiplyRoundedTile(const RoundedProduct& product, int row, const PackedWeights<Spec>* w) {
+  const RoundedBlock* x = product.x + static_cast<size_t>(row) * product.x_stride;
+  const size_t x_stride = product.x_stride;
+  int lanes[kGroups];
+  for (int c = 0; c < kGroups; ++c) {
+    const int left = product.n_columns - c * Columns::kLanes;
+    lanes[c] = left < 0 ? 0 : left < Columns::kLanes ? left : Columns::kLanes;
+  }
+  float* out = product.out + static_cast<size_t>(row) * product.out_stride;
+  Vec sums[R][kGroups];
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < kGroups; ++c) {
+      sums[r][c] = !product.add ? Vec::Zero()
+                                : Vec::LoadFirst(out + r * product.out_stride + c * Columns::kLanes,
+                                                 lanes[c]);
+    }
+  }
+  WideRows<Spec, R> wide;
+  wide.Widen(x, x_stride, product.n_blocks);
+  for (int block = 0; block < product.n_blocks; ++block, ++x, ++w) {
+    for (int part = 0; part < Spec::kParts; ++part) {
+      Columns whole[R][kGroups];
+      SumPart<Spec, R>(x, x_stride, wide, block, part, *w, whole);
+      for (int r = 0; r < R; ++r) {
+        const RoundedBlock& row_block = x[static_cast<size_t>(r) * x_stride];
+        const Vec scale = Vec::Set(row_block.scale);
+        for (int c = 0; c < kGroups; ++c) {
+          sums[r][c] = Fma(whole[r][c].ToFloat(), w->steps[part][c] * scale, sums[r][c]);
+        }
+        if constexpr (Spec::kInfo.has_offset) {
+          const Vec scaled = Spec::kParts == 1
+                                 ? Vec::Set(row_block.scaled_sum)
+                                 : scale * Vec::Set(static_cast<float>(row_block.sums[part]));
+          for (int c = 0; c < kGroups; ++c) {
+            sums[r][c] = Fma(scaled, w->offsets[part][c], sums[r][c]);
+          }
+        }
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < kGroups; ++c) {
+      sums[r][c].StoreFirst(out + r * product.out_stride + c * Columns::kLanes, lanes[c]);
+    }
+  }
+}
+
+template <typename Spec, int R>
+MOESCOPE_INLINE void MultiplyRoundedRows(const RoundedProduct& product,
+                                         const PackedWeights<Spec>* w) {
+  int row = 0;
+  for (; row + R <= product.n_rows; row += R) MultiplyRoundedTile<Spec, R>(product, row, w);
+  if constexpr (R > 1) {
+    RoundedProduct rest = product;
+    rest.x += static_cast<size_t>(row) * product.x_stride;
+    rest.out += static_cast<size_t>(row) * product.out_stride;
+    rest.n_rows -= row;
+    if (rest.n_rows > 0) MultiplyRoundedRows<Spec, R / 2>(rest, w);
+  }
+}
+
+struct RoundedOperands {
+  const RoundedBlock* x;
+  const std::byte* w;
+  size_t w_stride;
+  float* out;
+  size_t out_stride;
+  int n_rows, n_cols, k;
+};
+
+template <typename Spec>
+void MultiplyRoundedAs(const RoundedOperands& all) {
+  alignas(64) PackedWeights<Spec> packed[kChunkBlocks];
+  constexpr int kColumns = kGroups * Columns::kLanes;
+  const size_t x_stride = static_cast<size_t>(all.k / kRoundedValues);
+  int begin = 0;
+  do {
+    const int n = all.k - begin < kChunk ? all.k - begin : kChunk;
+    const std::byte* chunk = all.w + static_cast<size_t>(begin / Spec::kBlockValues) *
+                                         sizeof(typename Spec::Block);
+    for (int column = 0; column < all.n_cols; column += kColumns) {
+      const int n_columns = all.n_cols - column < kColumns ? all.n_cols - column : kColumns;
+      for (int value = 0; value < n; value += Spec::kBlockValues) {
+        for (int group = 0; group < kGroups; ++group) {
+          const int wanted = column + group * Columns::kLanes;
+          const int first = wanted < all.n_cols ? wanted : all.n_cols - 1;
+          PackBlock<Spec>(chunk + static_cast<size_t>(first) * all.w_stride +
+                              static_cast<size_t>(value / Spec::kBlockValues) *
+                                  sizeof(typename Spec::Block),
+                          all.w_stride, all.n_cols - first, group, packed + value / kRoundedValues);
+        }
+      }
+      MultiplyRoundedRows<Spec, kRoundedRows>(
+          {all.x + begin / kRoundedValues, x_stride, all.out + column, all.out_stride, all.n_rows,
+           n_columns, n / kRoundedValues, begin > 0},
+          packed);
+    }
+    begin += kChunk;
+  } while (begin < all.k);
+}
+
+void MultiplyRounded(DType dtype, const RoundedBlock* x, const void* w, size_t w_stride, float* out,
+                     size_t out_stride, int n_rows, int n_cols, int k) noexcept {
+  const RoundedOperands all = {x,      static_cast<const std::byte*>(w), w_stride, out, out_stride,
+                               n_rows, n_cols,                           k};
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+      return;  // no codes
+    case DType::kQ8_0:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ8_0, BlockQ8_0>>(all);
+    case DType::kQ4_0:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ4_0, BlockQ4_0>>(all);
+    case DType::kQ4_1:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ4_1, BlockQ4_1>>(all);
+    case DType::kQ5_0:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ5_0, BlockQ5_0>>(all);
+    case DType::kQ5_1:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ5_1, BlockQ5_1>>(all);
+    case DType::kQ2_K:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ2_K, BlockQ2_K>>(all);
+    case DType::kQ3_K:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ3_K, BlockQ3_K>>(all);
+    case DType::kQ4_K:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ4_K, BlockQ4_K>>(all);
+    case DType::kQ5_K:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ5_K, BlockQ5_K>>(all);
+    case DType::kQ6_K:
+      return MultiplyRoundedAs<RoundedSpec<DType::kQ6_K, BlockQ6_K>>(all);
+    case DType::kIQ4_NL:
+      return MultiplyRoundedAs<RoundedSpec<DType::kIQ4_NL, BlockIQ4_NL>>(all);
+    case DType::kIQ4_XS:
+      return MultiplyRoundedAs<RoundedSpec<DType::kIQ4_XS, BlockIQ4_XS>>(all);
+    case DType::kMXFP4:
+      return MultiplyRoundedAs<RoundedSpec<DType::kMXFP4, BlockMXFP4>>(all);
+  }
+}
+
+}  // namespace
+}  // namespace moescope::engine
