@@ -57,14 +57,14 @@ struct Speed {
   double peak_gflops;
 };
 
-// Runs the work and, right after each run, fused operations for about as long. The clock of a
+// Runs the work and, right after each run, the peak loop for about as long. The clock of a
 // shared machine changes from moment to moment, so only neighbours in time are compared.
-Speed AgainstPeak(const KernelTable& kernels, double flops, double budget,
+Speed AgainstPeak(FunctionRef<double(int64_t)> run_peak, double flops, double budget,
                   FunctionRef<void()> work) {
   constexpr int64_t kFewRounds = 1 << 12;
   const double seconds = BestSeconds(0, work);
   const double round_seconds =
-      BestSeconds(0.01, [&] { kernels.fma_peak(kFewRounds); }) / static_cast<double>(kFewRounds);
+      BestSeconds(0.01, [&] { run_peak(kFewRounds); }) / static_cast<double>(kFewRounds);
   const auto rounds = std::max<int64_t>(kFewRounds, static_cast<int64_t>(seconds / round_seconds));
   std::vector<double> shares;
   Speed speed = {1e30, 0, 0};
@@ -73,7 +73,7 @@ Speed AgainstPeak(const KernelTable& kernels, double flops, double budget,
     const double start = ProcessorSeconds();
     work();
     const double middle = ProcessorSeconds();
-    const double peak_flops = kernels.fma_peak(rounds);
+    const double peak_flops = run_peak(rounds);
     const double peak = peak_flops / (ProcessorSeconds() - middle);
     speed.seconds = std::min(speed.seconds, middle - start);
     speed.peak_gflops = std::max(speed.peak_gflops, peak / 1e9);
@@ -111,7 +111,7 @@ void CheckProduct(const Product& shape, const std::vector<float>& x, const std::
 void RunProduct(const KernelTable& kernels, const char* kernel, const Product& shape, double budget,
                 FunctionRef<void()> work) {
   const double flops = 2.0 * shape.n_rows * shape.n_cols * shape.k;
-  const Speed speed = AgainstPeak(kernels, flops, budget, work);
+  const Speed speed = AgainstPeak(kernels.fma_peak, flops, budget, work);
   fmt::print("{:7} {:17} {:5} x {:5} x {:5}  {:8.1f} GFLOP/s  {:5.1f} % of {:.1f}  {}\n",
              Name(kernels.level), kernel, shape.n_rows, shape.n_cols, shape.k,
              flops / speed.seconds / 1e9, 100 * speed.share, speed.peak_gflops, shape.what);
@@ -207,16 +207,11 @@ void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape,
   kernels.rounded.round(x.data(), k, rounded.data(), shape.n_rows, shape.k);
   std::vector<float> out(n_rows * n_cols);
   const double operations = 2.0 * static_cast<double>(n_rows * n_cols * k);
-  const double seconds = BestSeconds(budget, [&] {
-    kernels.rounded.multiply(dtype, rounded.data(), w.data(), w_stride, out.data(), n_cols,
-                             shape.n_rows, shape.n_cols, shape.k);
-  });
-  double peak = 0;
-  const double one = BestSeconds(0.01, [&] { kernels.rounded.peak(dtype, 1 << 14); });
-  const auto rounds = static_cast<int64_t>(0.02 / one) + 1;
-  const double peak_seconds =
-      BestSeconds(budget, [&] { peak = kernels.rounded.peak(dtype, rounds << 14); });
-  peak /= peak_seconds;
+  const Speed speed = AgainstPeak(
+      [&](int64_t rounds) { return kernels.rounded.peak(dtype, rounds); }, operations, budget, [&] {
+        kernels.rounded.multiply(dtype, rounded.data(), w.data(), w_stride, out.data(), n_cols,
+                                 shape.n_rows, shape.n_cols, shape.k);
+      });
   for (size_t i = 0; i < 50; ++i) {
     const size_t row = i * 7919 % n_rows, column = i * 104729 % n_cols;
     float expected;
@@ -228,8 +223,8 @@ void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape,
   }
   fmt::print("{:7} rounded {:9} {:5} x {:5} x {:5}  {:8.1f} GOP/s  {:5.1f} % of {:.1f}  {:6.2f} GB/s stored\n",
              Name(kernels.level), Name(dtype), shape.n_rows, shape.n_cols, shape.k,
-             operations / seconds / 1e9, 100 * operations / seconds / peak, peak / 1e9,
-             static_cast<double>(w.size()) / seconds / 1e9);
+             operations / speed.seconds / 1e9, 100 * speed.share, speed.peak_gflops,
+             static_cast<double>(w.size()) / speed.seconds / 1e9);
 }
 
 void BenchRounded(const KernelTable& kernels, double budget) {

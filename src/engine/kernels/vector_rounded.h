@@ -134,7 +134,7 @@ struct RoundedProduct {
 
 // R rows x kGroups registers of columns over the chunk.
 template <typename Spec, int R>
-void MultiplyRoundedTile(const RoundedProduct& product, int row, const PackedWeights<Spec>* w) {
+__attribute__((noinline)) void MultiplyRoundedTile(const RoundedProduct& product, int row, const PackedWeights<Spec>* w) {
   const RoundedBlock* x = product.x + static_cast<size_t>(row) * product.x_stride;
   const size_t x_stride = product.x_stride;
   int lanes[kGroups];
