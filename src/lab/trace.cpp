@@ -16,6 +16,7 @@
 #include "engine/model/sweep.h"
 #include "lab/chat.h"
 #include "lab/decision_collector.h"
+#include "lab/precision_note.h"
 #include "lab/text_model.h"
 #include "lab/trace_memory.h"
 #include "store/run_writer.h"
@@ -91,7 +92,7 @@ store::RunDescription Describe(const TraceOptions& options, const engine::Model&
   for (const text::DataSpec& spec : options.data) {
     run.datasets.push_back({spec.name, spec.unit_field, spec.text_template});
   }
-  run.precision = "exact";
+  run.precision = Name(options.precision);
   run.kernel_level = Name(kernels.level);
   run.engine_version = MOESCOPE_VERSION;
   run.has_logits = options.logits;
@@ -174,9 +175,12 @@ class Tracer {
         return summary_;
       }
     }
+    if (!options_.output.empty()) PrintPrecisionNote(*model_, options_.precision);
     sweep_ = std::make_unique<engine::Sweep>(
         *model_, kernels_, pool_,
-        engine::SweepOptions{.wave_rows = summary_.wave_rows, .max_sequence = chunk_});
+        engine::SweepOptions{.wave_rows = summary_.wave_rows,
+                             .max_sequence = chunk_,
+                             .precision = options_.precision});
     collector_ = std::make_unique<DecisionCollector>(model_->router(), model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();
@@ -211,7 +215,8 @@ class Tracer {
                                                           .chunk = chunk_,
                                                           .n_threads = pool_.n_threads(),
                                                           .logits = options_.logits,
-                                                          .writes = !options_.output.empty()});
+                                                          .writes = !options_.output.empty(),
+                                                          .precision = options_.precision});
     summary_.wave_rows = plan.wave_rows;
     if (options_.wave_tokens > 0) {
       summary_.wave_rows =
