@@ -7,10 +7,12 @@
 // number that numerics.md defines, so every level and every cut has the same bits, and few rows go
 // the same way as many.
 //
-// Columns, a register of whole numbers, offers: kLanes, FromFourCodes(p) (four bytes repeated),
-// TransposeCodes(p, stride, out) (sixteen bytes of each lane's column become four registers),
-// Prefetch(p); a level's PartSum<Spec, R, C> adds up a part, and Spec::kWide says whether it takes
-// weights of 8 bits as pairs of 16. kRoundedRows x kGroups sums fit in registers.
+// Columns, a register of whole numbers, offers: kLanes, Set(byte), SetWord(bits), Repeat16(p),
+// FromFourCodes(p) (four bytes repeated), TransposeCodes, GatherWords and GatherHalves(p, offsets,
+// ...) (sixteen bytes, four, a binary16 of each lane's column), RepeatByte(i) and SignedByte(i) (of
+// each lane), ToFloat, Prefetch(p), & | - of bytes, << >> whose bits move between bytes, HasBit,
+// Lookup. A level's SumPart adds up a part, and kLevelWidensBytes says whether it takes weights of 8
+// bits as pairs of 16. kRoundedRows x kGroups sums fit in registers.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +22,7 @@
 #include "base/tensor/dtype.h"
 #include "base/tensor/quant_blocks.h"
 #include "engine/kernels/rounded_block.h"
-#include "engine/kernels/vector_dequantise.h"
+#include "engine/kernels/vector_take_apart.h"
 
 namespace moescope::engine {
 namespace {
@@ -44,32 +46,6 @@ struct RoundedSpec {
   static constexpr int kPartVectors = kInfo.part / 4;  // registers of codes a part
 };
 
-// Where an unpacked column of a block goes.
-template <typename Spec>
-struct UnpackedColumns {
-  static constexpr int kParts = Spec::kBlockValues / Spec::kInfo.part;
-  alignas(64) uint8_t codes[Columns::kLanes][Spec::kBlockValues];
-  alignas(64) float steps[kParts][Columns::kLanes];
-  alignas(64) float offsets[kParts][Columns::kLanes];
-};
-template <typename Spec>
-struct CodePlace {
-  UnpackedColumns<Spec>* to;
-  int column;
-  int value;
-  CodePlace operator+(int n) const { return {to, column, value + n}; }
-};
-template <typename Spec>
-MOESCOPE_INLINE void StoreScaled(Bytes codes, Vec scale, CodePlace<Spec> at) {
-  (codes - Bytes::Set(-Spec::kZero)).Store(at.to->codes[at.column] + at.value);
-  at.to->steps[at.value / Spec::kInfo.part][at.column] = scale.FirstLane();
-}
-template <typename Spec>
-MOESCOPE_INLINE void StoreScaled(Bytes codes, Vec scale, Vec offset, CodePlace<Spec> at) {
-  StoreScaled(codes, scale, at);
-  at.to->offsets[at.value / Spec::kInfo.part][at.column] = offset.FirstLane();
-}
-
 // The weights of 32 values of k, for kGroups registers of columns.
 template <typename Spec>
 struct PackedWeights {
@@ -79,48 +55,133 @@ struct PackedWeights {
   Vec offsets[Spec::kInfo.has_offset ? Spec::kParts : 1][kGroups];
 };
 
-// Sixteen bytes of every column, `stride` apart, as registers i, i + 1, ... of a group.
-template <typename Spec>
-MOESCOPE_INLINE void PackCodes(const uint8_t* bytes, size_t stride, int i, int group,
-                               PackedWeights<Spec>& out) {
-  Columns turned[4];
-  Columns::TransposeCodes(bytes, stride, turned);
-  for (int j = 0; j < 4; ++j) {
-    if constexpr (Spec::kWide) {
-      WidenCodes(turned[j], out.codes[2 * (i + j)][group], out.codes[2 * (i + j) + 1][group]);
-    } else {
-      out.codes[i + j][group] = turned[j];
-    }
+// Sixteen bytes of each column: lane c of register i holds bytes 4 i to 4 i + 3 of column c.
+struct Turned {
+  Columns v[4];
+
+  static MOESCOPE_INLINE Turned Set(int value) {
+    const Columns all = Columns::Set(value);
+    return {{all, all, all, all}};
   }
+  // The same sixteen in each quarter of a register, for Lookup alone.
+  static MOESCOPE_INLINE Turned LoadTable(const void* p) {
+    const Columns all = Columns::Repeat16(p);
+    return {{all, all, all, all}};
+  }
+};
+template <typename F>
+MOESCOPE_INLINE Turned OfEach(F f) {
+  return {{f(0), f(1), f(2), f(3)}};
 }
+MOESCOPE_INLINE Turned operator&(Turned a, Turned b) {
+  return OfEach([&](int i) { return a.v[i] & b.v[i]; });
+}
+MOESCOPE_INLINE Turned operator|(Turned a, Turned b) {
+  return OfEach([&](int i) { return a.v[i] | b.v[i]; });
+}
+MOESCOPE_INLINE Turned operator-(Turned a, Turned b) {
+  return OfEach([&](int i) { return a.v[i] - b.v[i]; });
+}
+template <int N>
+MOESCOPE_INLINE Turned ShiftRight(Turned a) {
+  return OfEach([&](int i) { return a.v[i] >> N; });
+}
+template <int N>
+MOESCOPE_INLINE Turned ShiftLeft(Turned a) {
+  return OfEach([&](int i) { return a.v[i] << N; });
+}
+MOESCOPE_INLINE Turned HasBit(Turned a, Turned mask) {
+  return OfEach([&](int i) { return HasBit(a.v[i], mask.v[i]); });
+}
+MOESCOPE_INLINE Turned Lookup(Turned table, Turned indices) {
+  return OfEach([&](int i) { return Lookup(table.v[i], indices.v[i]); });
+}
+
+// One block of every column, taken apart at once (vector_take_apart.h): pointers are into the first
+// column's block, the others lie `offsets` bytes further on.
+template <typename Spec>
+struct TurnedPlace {
+  using Word = Columns;
+  PackedWeights<Spec>* to;
+  int group;
+  const size_t* offsets;  // [Columns::kLanes]
+  int value = 0;
+
+  MOESCOPE_INLINE TurnedPlace operator+(int n) const { return {to, group, offsets, value + n}; }
+  MOESCOPE_INLINE void Put(Turned codes, Vec step) const {
+    PackedWeights<Spec>& block = to[value / kRoundedValues];
+    const int first = value % kRoundedValues / 4;
+    for (int i = 0; i < 4; ++i) {
+      if constexpr (Spec::kWide) {
+        WidenCodes(codes.v[i], block.codes[2 * (first + i)][group],
+                   block.codes[2 * (first + i) + 1][group]);
+      } else {
+        block.codes[first + i][group] = codes.v[i] - Columns::Set(-Spec::kZero);
+      }
+    }
+    block.steps[value % kRoundedValues / Spec::kInfo.part][group] = step;
+  }
+  MOESCOPE_INLINE void Put(Turned codes, Vec step, Vec offset) const {
+    Put(codes, step);
+    to[value / kRoundedValues].offsets[value % kRoundedValues / Spec::kInfo.part][group] = offset;
+  }
+
+  MOESCOPE_INLINE Turned Load(const void* p) const {
+    Turned turned;
+    Columns::TransposeCodes(static_cast<const uint8_t*>(p), offsets, turned.v);
+    return turned;
+  }
+  MOESCOPE_INLINE Turned FifthBits(const uint8_t* high_bits, int half) const {
+    const Columns words = Columns::GatherWords(high_bits, offsets);
+    return OfEach([&](int i) {
+      // Byte b of a lane wants bit 16 half + 4 i + b of its word.
+      const int byte = 2 * half + i / 2;
+      return HasBit(words.RepeatByte(byte), Columns::SetWord(0x08040201u << (i % 2 * 4))) &
+             Columns::Set(16);
+    });
+  }
+  // Four bytes before p are read as well: they belong to the block in all types that have words.
+  MOESCOPE_INLINE void Words(const uint8_t* p, Word (&words)[3]) const {
+    const Turned all = Load(p - 4);
+    for (int i = 0; i < 3; ++i) words[i] = all.v[i + 1];
+  }
+  MOESCOPE_INLINE Turned FromWords(const Word (&words)[4]) const {
+    return OfEach([&](int i) { return words[i]; });
+  }
+  MOESCOPE_INLINE Vec Scale(const StoredHalf& half) const {
+    return Columns::GatherHalves(reinterpret_cast<const uint8_t*>(&half), offsets);
+  }
+  template <typename Block, typename F>
+  MOESCOPE_INLINE Vec Each(const Block& block, F f) const {
+    alignas(64) float values[Columns::kLanes];
+    for (int i = 0; i < Columns::kLanes; ++i) {
+      values[i] = f(*reinterpret_cast<const Block*>(reinterpret_cast<const uint8_t*>(&block) +
+                                                    offsets[i]));
+    }
+    return Vec::Load(values);
+  }
+  struct PartScales {
+    Turned parts;
+    Vec scale;
+    MOESCOPE_INLINE Vec operator[](int part) const {
+      return scale * parts.v[part / 4].SignedByte(part % 4).ToFloat();
+    }
+  };
+  MOESCOPE_INLINE PartScales Parts(Turned parts, Vec scale) const { return {parts, scale}; }
+};
 
 // One block of each column of a group: the columns from n_columns on repeat the last.
 template <typename Spec>
-MOESCOPE_INLINE void PackBlock(const std::byte* w, size_t w_stride, int n_columns, int group,
+MOESCOPE_INLINE void PackBlock(const std::byte* w, const size_t* offsets, size_t ahead, int group,
                                PackedWeights<Spec>* out) {
-  UnpackedColumns<Spec> unpacked;
   for (int column = 0; column < Columns::kLanes; ++column) {
-    const int from = column < n_columns ? column : n_columns - 1;
-    const std::byte* block = w + static_cast<size_t>(from) * w_stride;
     // The same block of the next columns, which follow in memory.
     for (int byte = 0; byte < static_cast<int>(sizeof(typename Spec::Block)); byte += 64) {
-      Columns::Prefetch(block + kGroups * Columns::kLanes * w_stride + byte);
-    }
-    DequantiseBlock(*reinterpret_cast<const typename Spec::Block*>(block),
-                    CodePlace<Spec>{&unpacked, column, 0});
-  }
-  for (int i = 0; i < Spec::kBlockValues / kRoundedValues; ++i) {
-    for (int half = 0; half < 2; ++half) {
-      PackCodes(unpacked.codes[0] + kRoundedValues * i + kCodes * half, Spec::kBlockValues,
-                4 * half, group, out[i]);
-    }
-    for (int part = 0; part < Spec::kParts; ++part) {
-      out[i].steps[part][group] = Vec::Load(unpacked.steps[i * Spec::kParts + part]);
-      if constexpr (Spec::kInfo.has_offset) {
-        out[i].offsets[part][group] = Vec::Load(unpacked.offsets[i * Spec::kParts + part]);
-      }
+      Columns::Prefetch(w + offsets[column] + ahead + byte);
     }
   }
+  TakeApart(*reinterpret_cast<const typename Spec::Block*>(w),
+            TurnedPlace<Spec>{out, group, offsets});
 }
 
 struct RoundedProduct {
@@ -216,14 +277,19 @@ void MultiplyRoundedAs(const RoundedOperands& all) {
                                          sizeof(typename Spec::Block);
     for (int column = 0; column < all.n_cols; column += kColumns) {
       const int n_columns = all.n_cols - column < kColumns ? all.n_cols - column : kColumns;
-      for (int value = 0; value < n; value += Spec::kBlockValues) {
-        for (int group = 0; group < kGroups; ++group) {
-          const int wanted = column + group * Columns::kLanes;
-          const int first = wanted < all.n_cols ? wanted : all.n_cols - 1;
-          PackBlock<Spec>(chunk + static_cast<size_t>(first) * all.w_stride +
-                              static_cast<size_t>(value / Spec::kBlockValues) *
-                                  sizeof(typename Spec::Block),
-                          all.w_stride, all.n_cols - first, group, packed + value / kRoundedValues);
+      for (int group = 0; group < kGroups; ++group) {
+        const int wanted = column + group * Columns::kLanes;
+        const int first = wanted < all.n_cols ? wanted : all.n_cols - 1;
+        size_t offsets[Columns::kLanes];
+        for (int i = 0; i < Columns::kLanes; ++i) {
+          offsets[i] = all.w_stride * static_cast<size_t>(
+                                          first + i < all.n_cols ? i : all.n_cols - 1 - first);
+        }
+        const std::byte* block = chunk + static_cast<size_t>(first) * all.w_stride;
+        for (int value = 0; value < n; value += Spec::kBlockValues) {
+          PackBlock<Spec>(block, offsets, kColumns * all.w_stride, group,
+                          packed + value / kRoundedValues);
+          block += sizeof(typename Spec::Block);
         }
       }
       MultiplyRoundedRows<Spec, kRoundedRows>(

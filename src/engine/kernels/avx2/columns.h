@@ -23,19 +23,51 @@ struct Columns {
   static constexpr int kLanes = 8;
   __m256i v;
 
+  static Columns Set(int byte) { return {_mm256_set1_epi8(static_cast<char>(byte))}; }
+  static Columns SetWord(uint32_t bits) {
+    return {_mm256_set1_epi32(static_cast<int32_t>(bits))};
+  }
+  static Columns Repeat16(const void* p) {
+    return {_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)))};
+  }
   static Columns FromFourCodes(const void* p) {
     int32_t codes;
     __builtin_memcpy(&codes, p, sizeof(codes));
     return {_mm256_set1_epi32(codes)};
   }
+  static Columns GatherWords(const uint8_t* p, const size_t* offsets) {
+    alignas(64) int32_t words[kLanes];
+    for (int i = 0; i < kLanes; ++i) __builtin_memcpy(words + i, p + offsets[i], sizeof(int32_t));
+    return {_mm256_load_si256(reinterpret_cast<const __m256i*>(words))};
+  }
+  static __m128i EightHalves(const uint8_t* p, const size_t* offsets) {
+    auto half = [&](int i) {
+      int16_t bits;
+      __builtin_memcpy(&bits, p + offsets[i], sizeof(bits));
+      return bits;
+    };
+    return _mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7));
+  }
+  static Vec GatherHalves(const uint8_t* p, const size_t* offsets) {
+    return {_mm256_cvtph_ps(EightHalves(p, offsets))};
+  }
+  // Byte i of each lane, four times, or widened with its sign.
+  Columns RepeatByte(int i) const {
+    const __m256i first = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808,
+                                            0x0c0c0c0c);
+    return {_mm256_shuffle_epi8(v, _mm256_add_epi8(first, _mm256_set1_epi8(static_cast<char>(i))))};
+  }
+  Columns SignedByte(int i) const {
+    return {_mm256_srai_epi32(_mm256_slli_epi32(v, 24 - 8 * i), 24)};
+  }
   Vec ToFloat() const { return {_mm256_cvtepi32_ps(v)}; }
   static void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
   // Register i: bytes 4 i to 4 i + 3 of each column's sixteen.
-  static void TransposeCodes(const uint8_t* bytes, size_t stride, Columns (&out)[4]) {
+  static void TransposeCodes(const uint8_t* bytes, const size_t* offsets, Columns (&out)[4]) {
     __m256i rows[4];
     for (int i = 0; i < 4; ++i) {
-      const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i * stride));
-      const auto* high = reinterpret_cast<const __m128i*>(bytes + (i + 4) * stride);
+      const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + offsets[i]));
+      const auto* high = reinterpret_cast<const __m128i*>(bytes + offsets[i + 4]);
       rows[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadu_si128(high), 1);
     }
     const __m256i low_01 = _mm256_unpacklo_epi32(rows[0], rows[1]);
@@ -48,6 +80,33 @@ struct Columns {
     out[3].v = _mm256_unpackhi_epi64(high_01, high_23);
   }
 };
+
+inline Columns operator&(Columns a, Columns b) {
+  return {_mm256_and_si256(a.v, b.v)};
+}
+inline Columns operator&(Columns a, uint32_t bits) {
+  return a & Columns::SetWord(bits);
+}
+inline Columns operator|(Columns a, Columns b) {
+  return {_mm256_or_si256(a.v, b.v)};
+}
+inline Columns operator-(Columns a, Columns b) {
+  return {_mm256_sub_epi8(a.v, b.v)};
+}
+inline Columns operator>>(Columns a, int n) {
+  return {_mm256_srli_epi32(a.v, n)};
+}
+inline Columns operator<<(Columns a, int n) {
+  return {_mm256_slli_epi32(a.v, n)};
+}
+// 0xff in bytes that have a bit of `mask`, a single one, else 0.
+inline Columns HasBit(Columns a, Columns mask) {
+  return {_mm256_cmpeq_epi8(_mm256_and_si256(a.v, mask.v), mask.v)};
+}
+// Entries 0-15 of `table`, the same in every quarter.
+inline Columns Lookup(Columns table, Columns indices) {
+  return {_mm256_shuffle_epi8(table.v, indices.v)};
+}
 
 // Bytes 0 and 2, and bytes 1 and 3, of each lane as pairs of 16 bits.
 inline void WidenCodes(Columns bytes, Columns& even, Columns& odd) {

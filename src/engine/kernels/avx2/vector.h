@@ -51,7 +51,6 @@ struct Vec {
 
   // Lanes are added in the order of SumPairs and SumHalves below.
   float Sum() const;
-  float FirstLane() const { return _mm256_cvtss_f32(v); }
   float MaxLane() const {
     __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));

@@ -7,6 +7,7 @@
 #include <simde/x86/f16c.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -102,6 +103,12 @@ __m512 EmulatedShuffleQuarters(__m512 a, __m512 b, int control) {
   }
   return FromLanes<__m512>(out);
 }
+__m512i EmulatedShiftRightSigned(__m512i v, int n) {
+  Lanes<16> lanes;
+  std::memcpy(&lanes, &v, sizeof(v));
+  for (float& lane : lanes.f) lane = std::bit_cast<float>(std::bit_cast<int32_t>(lane) >> n);
+  return FromLanes<__m512i>(lanes);
+}
 // SIMDe rounds the product where the machine cannot fuse.
 __m512 EmulatedFma(__m512 a, __m512 b, __m512 c) {
   const Lanes<16> x = ToLanes<16>(a), y = ToLanes<16>(b), z = ToLanes<16>(c);
@@ -122,6 +129,7 @@ float EmulatedMaxLane(__m512 v) {
 
 #define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
 #define _mm512_shuffle_f32x4(a, b, control) EmulatedShuffleQuarters(a, b, control)
+#define _mm512_srai_epi32(v, n) EmulatedShiftRightSigned(v, n)
 #undef _mm512_fmadd_ps
 #define _mm512_fmadd_ps(a, b, c) EmulatedFma(a, b, c)
 #define _mm512_cvtss_f32(v) EmulatedFirstLane(v)

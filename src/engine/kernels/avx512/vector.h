@@ -45,7 +45,6 @@ struct Vec {
 
   // Lanes are added in the order of SumPairs and SumQuarters below.
   float Sum() const;
-  float FirstLane() const { return _mm512_cvtss_f32(v); }
   float MaxLane() const { return _mm512_reduce_max_ps(v); }
 };
 

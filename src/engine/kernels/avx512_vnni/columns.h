@@ -20,19 +20,51 @@ struct Columns {
   static constexpr int kLanes = 16;
   __m512i v;
 
+  static Columns Set(int byte) { return {_mm512_set1_epi8(static_cast<char>(byte))}; }
+  static Columns SetWord(uint32_t bits) {
+    return {_mm512_set1_epi32(static_cast<int32_t>(bits))};
+  }
+  static Columns Repeat16(const void* p) {
+    return {_mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)))};
+  }
   static Columns FromFourCodes(const void* p) {
     int32_t codes;
     __builtin_memcpy(&codes, p, sizeof(codes));
     return {_mm512_set1_epi32(codes)};
   }
+  static Columns GatherWords(const uint8_t* p, const size_t* offsets) {
+    alignas(64) int32_t words[kLanes];
+    for (int i = 0; i < kLanes; ++i) __builtin_memcpy(words + i, p + offsets[i], sizeof(int32_t));
+    return {_mm512_load_si512(words)};
+  }
+  static __m128i EightHalves(const uint8_t* p, const size_t* offsets) {
+    auto half = [&](int i) {
+      int16_t bits;
+      __builtin_memcpy(&bits, p + offsets[i], sizeof(bits));
+      return bits;
+    };
+    return _mm_setr_epi16(half(0), half(1), half(2), half(3), half(4), half(5), half(6), half(7));
+  }
+  static Vec GatherHalves(const uint8_t* p, const size_t* offsets) {
+    const __m128i low = EightHalves(p, offsets), high = EightHalves(p, offsets + 8);
+    return {_mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1))};
+  }
+  // Byte i of each lane, four times, or widened with its sign.
+  Columns RepeatByte(int i) const {
+    const __m512i first = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    return {_mm512_shuffle_epi8(v, _mm512_add_epi8(first, _mm512_set1_epi8(static_cast<char>(i))))};
+  }
+  Columns SignedByte(int i) const {
+    return {_mm512_srai_epi32(_mm512_slli_epi32(v, static_cast<unsigned>(24 - 8 * i)), 24)};
+  }
   Vec ToFloat() const { return {_mm512_cvtepi32_ps(v)}; }
   static void Prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
   // Register i: bytes 4 i to 4 i + 3 of each column's sixteen.
-  static void TransposeCodes(const uint8_t* bytes, size_t stride, Columns (&out)[4]) {
+  static void TransposeCodes(const uint8_t* bytes, const size_t* offsets, Columns (&out)[4]) {
     __m512i rows[4];
     for (int i = 0; i < 4; ++i) {
       auto load = [&](int column) {
-        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + column * stride));
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + offsets[column]));
       };
       const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(load(i)), load(i + 4), 1);
       const __m256i high =
@@ -49,6 +81,33 @@ struct Columns {
     out[3].v = _mm512_unpackhi_epi64(high_01, high_23);
   }
 };
+
+inline Columns operator&(Columns a, Columns b) {
+  return {_mm512_and_si512(a.v, b.v)};
+}
+inline Columns operator&(Columns a, uint32_t bits) {
+  return a & Columns::SetWord(bits);
+}
+inline Columns operator|(Columns a, Columns b) {
+  return {_mm512_or_si512(a.v, b.v)};
+}
+inline Columns operator-(Columns a, Columns b) {
+  return {_mm512_sub_epi8(a.v, b.v)};
+}
+inline Columns operator>>(Columns a, int n) {
+  return {_mm512_srli_epi32(a.v, static_cast<unsigned>(n))};
+}
+inline Columns operator<<(Columns a, int n) {
+  return {_mm512_slli_epi32(a.v, static_cast<unsigned>(n))};
+}
+// 0xff in bytes that have a bit of `mask`, a single one, else 0.
+inline Columns HasBit(Columns a, Columns mask) {
+  return {_mm512_movm_epi8(_mm512_test_epi8_mask(a.v, mask.v))};
+}
+// Entries 0-15 of `table`, the same in every quarter.
+inline Columns Lookup(Columns table, Columns indices) {
+  return {_mm512_shuffle_epi8(table.v, indices.v)};
+}
 
 // Never called: this level does not widen.
 inline void WidenCodes(Columns, Columns&, Columns&) {}
