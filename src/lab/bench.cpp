@@ -9,10 +9,14 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <span>
 
 #include "base/error.h"
+#include "engine/generate/session.h"
 #include "engine/kernels/kernel_table.h"
+#include "engine/model/model.h"
 #include "files/checkpoint.h"
+#include "lab/synthetic_model.h"
 #include "lab/trace.h"
 
 namespace moescope::lab {
@@ -74,13 +78,25 @@ Spread SpreadOf(std::vector<double> values) {
   return {values.front(), median, values.back()};
 }
 
+// The file of the shape asked for, made unless it is there.
+std::string SyntheticModel(const BenchOptions& options) {
+  fs::create_directories(options.folder);
+  const std::string path =
+      (fs::path(options.folder) /
+       fmt::format("{}-{}-layers-{}.gguf", options.shape, options.n_layers, Name(options.dtype)))
+          .string();
+  const files::ModelConfig config = SyntheticConfig(options.shape, options.n_layers);
+  if (!fs::exists(path)) WriteSyntheticModel(path, config, options.dtype);
+  return path;
+}
+
 // One benchmark in the making: what is run, and the answer every run must repeat to the bit.
 class SweepBench {
  public:
   explicit SweepBench(const BenchOptions& options) : options_(options) {
     files::Checkpoint checkpoint = files::Checkpoint::Open(options.model);
     const files::ModelConfig& config = checkpoint.config();
-    type_ = Name(checkpoint.tensor({files::TensorKind::kGateProj, 0, 0}).dtype);
+    dtype_ = checkpoint.tensor({files::TensorKind::kGateProj, 0, 0}).dtype;
     trace_.model = options.model;
     text::DataSpec random;
     random.name = "random";
@@ -90,10 +106,12 @@ class SweepBench {
                      .chunk = std::min(options.chunk, config.context)};
     trace_.n_threads = options.n_threads;
     trace_.memory_bytes = options.memory_bytes;
-    Run(/*write=*/false);  // pages in the weights, and sets the answer
+    trace_.read_weights = options.read_weights;
+    trace_.precision = options.precision;
   }
 
   BenchRow Sweep() {
+    PageIn();
     BenchRow row = Describe("sweep");
     std::vector<double> rates;
     double flops_per_token = 0;
@@ -103,7 +121,7 @@ class SweepBench {
       flops_per_token = summary.flops / static_cast<double>(summary.n_tokens);
     }
     row.tokens_per_s = SpreadOf(rates);
-    row.limit = "fp32";
+    row.limit = engine::RoundsActivations(options_.precision, dtype_) ? "int8" : "fp32";
     row.gflops = row.tokens_per_s.median * flops_per_token / 1e9;
     return row;
   }
@@ -111,6 +129,7 @@ class SweepBench {
   // Pairs of the bare sweep and the same sweep traced. Which one goes first alternates, so that
   // drift hits both alike.
   BenchRow TraceOverhead() {
+    PageIn();
     BenchRow row = Describe("trace_overhead");
     std::vector<double> rates, cpu_ratios, wall_ratios;
     for (int pair = 0; pair < options_.n_runs; ++pair) {
@@ -129,7 +148,87 @@ class SweepBench {
     return row;
   }
 
+  // One stream: a short prompt, then one token after another, always the likeliest.
+  BenchRow Decode() {
+    const auto model = engine::Model::Open(options_.model, Residency());
+    ThreadPool pool(options_.n_threads);
+    const engine::KernelTable& kernels = engine::SelectKernels();
+    engine::Session session(*model, kernels, pool,
+                            {.context = kPromptTokens + kDecodedTokens,
+                             .prefill_rows = kPromptTokens,
+                             .memory_bytes = options_.memory_bytes,
+                             .precision = options_.precision});
+    level_ = Name(kernels.level);
+    std::vector<double> rates;
+    std::vector<int32_t> first;
+    for (int run = 0; run <= options_.n_runs; ++run) {  // the first pages in the weights
+      session.Truncate(0);
+      std::vector<int32_t> prompt(kPromptTokens);
+      for (int i = 0; i < kPromptTokens; ++i) prompt[static_cast<size_t>(i)] = 3 + i;
+      std::vector<int32_t> ids = {Likeliest(session.Advance(prompt))};
+      const auto start = std::chrono::steady_clock::now();
+      for (int i = 0; i < kDecodedTokens; ++i) {
+        ids.push_back(Likeliest(session.Advance(std::span(&ids.back(), 1))));
+      }
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+      if (run == 0) {
+        first = ids;
+      } else {
+        rates.push_back(kDecodedTokens / seconds.count());
+      }
+      if (ids != first) {
+        throw Error(ErrorKind::kInternal, "benchmark: the same session wrote other tokens");
+      }
+    }
+    BenchRow row = Describe("decode");
+    row.n_tokens = kDecodedTokens;
+    row.tokens_per_s = SpreadOf(rates);
+    row.limit = "dram";
+    row.gb_per_s = row.tokens_per_s.median * BytesPerToken(*model) / 1e9;
+    row.checked = "the same tokens in every run";
+    return row;
+  }
+
+  DType dtype() const { return dtype_; }
+
  private:
+  static constexpr int kPromptTokens = 16;
+  static constexpr int kDecodedTokens = 32;
+
+  engine::Model::Residency Residency() const {
+    return options_.read_weights ? engine::Model::Residency::kRead
+                                 : engine::Model::Residency::kMapped;
+  }
+  // The first run pages in the weights and sets the answer.
+  void PageIn() {
+    if (n_checked_ == 0) Run(/*write=*/false);
+  }
+  static int32_t Likeliest(std::span<const float> logits) {
+    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  }
+  // Bytes of stored weights that one token meets: of experts the chosen ones, of the embedding a
+  // row.
+  static double BytesPerToken(const engine::Model& model) {
+    const files::ModelConfig& config = model.config();
+    double total = 0;
+    for (files::TensorKind kind : files::AllTensorKinds()) {
+      if (!files::HasTensor(kind, config)) continue;
+      const bool head = config.tied_embeddings && kind == files::TensorKind::kTokenEmbedding;
+      if (files::GroupOf(kind) == files::TensorGroup::kEmbeddings && !head) continue;
+      const bool expert = files::ScopeOf(kind) == files::TensorScope::kExpert;
+      const int n_layers = files::ScopeOf(kind) == files::TensorScope::kModel ? 1 : config.n_layers;
+      const int n_experts = !expert ? 1 : config.dense() ? 1 : config.experts_per_token;
+      for (int layer = 0; layer < n_layers; ++layer) {
+        const bool in_layer = files::ScopeOf(kind) != files::TensorScope::kModel;
+        total += n_experts *
+                 static_cast<double>(model.checkpoint()
+                                         .tensor({kind, in_layer ? layer : -1, expert ? 0 : -1})
+                                         .n_bytes);
+      }
+    }
+    return total;
+  }
+
   TraceSummary Run(bool write) {
     std::string run = scratch_.File("run");
     fs::remove_all(run);
@@ -147,9 +246,9 @@ class SweepBench {
   BenchRow Describe(const std::string& what) const {
     BenchRow row;
     row.what = what;
-    row.type = type_;
+    row.type = Name(dtype_);
     row.level = level_;
-    row.precision = "exact";
+    row.precision = Name(options_.precision);
     row.n_tokens = options_.n_tokens;
     row.checked = "loss equal to the bit in every run";
     return row;
@@ -158,7 +257,7 @@ class SweepBench {
   BenchOptions options_;
   ScratchFolder scratch_;
   TraceOptions trace_;
-  std::string type_;
+  DType dtype_;  // of the expert weights
   std::string level_;
   int n_checked_ = 0;
   double loss_sum_ = 0;
@@ -171,24 +270,35 @@ engine::MachineLimits BenchMachine(int n_threads) {
   return engine::MeasureMachine(engine::SelectKernels(), pool);
 }
 
-BenchResult Bench(const BenchOptions& options) {
-  for (const std::string& what : options.what) {
-    if (what != "sweep" && what != "trace_overhead") {
+BenchResult Bench(const BenchOptions& given) {
+  for (const std::string& what : given.what) {
+    if (what != "sweep" && what != "decode" && what != "trace_overhead") {
       throw Error(ErrorKind::kBadInput,
-                  fmt::format("--what: expected sweep or trace_overhead, found '{}'", what));
+                  fmt::format("--what: expected sweep, decode or trace_overhead, found '{}'", what));
     }
   }
+  BenchOptions options = given;
+  if (!options.shape.empty()) options.model = SyntheticModel(options);
   SweepBench bench(options);
   BenchResult result{.machine = BenchMachine(options.n_threads), .rows = {}};
   for (const std::string& what : options.what) {
-    result.rows.push_back(what == "sweep" ? bench.Sweep() : bench.TraceOverhead());
+    result.rows.push_back(what == "sweep"    ? bench.Sweep()
+                          : what == "decode" ? bench.Decode()
+                                             : bench.TraceOverhead());
   }
   // The limits again, and the larger of both: a neighbour during the first would flatter the rows.
   engine::MachineLimits after = BenchMachine(options.n_threads);
   engine::MachineLimits& machine = result.machine;
   machine.dram_gb_per_s = std::max(machine.dram_gb_per_s, after.dram_gb_per_s);
   machine.fp32_gflops = std::max(machine.fp32_gflops, after.fp32_gflops);
-  for (BenchRow& row : result.rows) row.share_of_limit = row.gflops / machine.fp32_gflops;
+  for (size_t i = 0; i < machine.int8.size(); ++i) {
+    machine.int8[i].gops = std::max(machine.int8[i].gops, after.int8[i].gops);
+  }
+  for (BenchRow& row : result.rows) {
+    row.share_of_limit = row.limit == "dram"   ? row.gb_per_s / machine.dram_gb_per_s
+                         : row.limit == "int8" ? row.gflops / machine.Int8Gops(bench.dtype())
+                                               : row.gflops / machine.fp32_gflops;
+  }
   return result;
 }
 

@@ -6,18 +6,27 @@
 #include <string>
 #include <vector>
 
+#include "base/tensor/dtype.h"
 #include "engine/kernels/machine_limits.h"
+#include "engine/ops/precision.h"
 
 namespace moescope::lab {
 
 struct BenchOptions {
   std::string model;
-  std::vector<std::string> what;  // "sweep", "trace_overhead"
+  // Instead of a model: a shape of SyntheticConfig, whose file is made once in `folder`.
+  std::string shape;
+  int n_layers = 4;
+  DType dtype = DType::kQ4_0;
+  std::string folder;
+  std::vector<std::string> what;  // "sweep", "decode", "trace_overhead"
+  engine::Precision precision = engine::Precision::kExact;
   int64_t n_tokens = 16384;
   int chunk = 512;
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;
+  bool read_weights = false;  // read into memory rather than mapped
 };
 
 // Smallest, middle and largest of several measurements.
@@ -33,7 +42,8 @@ struct BenchRow {
   int64_t n_tokens = 0;
   Spread tokens_per_s;
   double gflops = 0;  // 10^9 floating-point operations actually run per second, at the median
-  std::string limit;  // "fp32"
+  double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median
+  std::string limit;    // "fp32", "int8", "dram"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
   // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour

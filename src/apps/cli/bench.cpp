@@ -5,6 +5,10 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "apps/cli/command.h"
 #include "base/error.h"
@@ -16,12 +20,32 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// By weight type.
+ordered_json Int8Json(const engine::MachineLimits& machine) {
+  ordered_json json;
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (machine.Int8Gops(dtype) > 0) json[std::string(Name(dtype))] = machine.Int8Gops(dtype);
+  }
+  return json;
+}
+
+std::string TypesWithPeak(const engine::MachineLimits& machine, double gops) {
+  std::vector<std::string_view> names;
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (machine.Int8Gops(dtype) == gops) names.push_back(Name(dtype));
+  }
+  return fmt::format("{}", fmt::join(names, " "));
+}
+
 ordered_json MachineJson(const engine::MachineLimits& machine) {
   return {{"cpu", machine.cpu},
           {"threads", machine.n_threads},
           {"level", Name(machine.level)},
           {"dram_gb_per_s", machine.dram_gb_per_s},
-          {"fp32_gflops", machine.fp32_gflops}};
+          {"fp32_gflops", machine.fp32_gflops},
+          {"int8_gops", Int8Json(machine)}};
 }
 
 ordered_json SpreadJson(const lab::Spread& spread) {
@@ -59,16 +83,19 @@ void PrintText(const lab::BenchResult& result) {
   fmt::print("{}, {} threads, {} kernels\n", machine.cpu, machine.n_threads, Name(machine.level));
   fmt::print("DRAM read   {:8.1f} GB/s\nfp32 FMA    {:8.1f} GFLOPS\n", machine.dram_gb_per_s,
              machine.fp32_gflops);
+  for (const auto& peak : machine.int8) {
+    fmt::print("int8        {:8.1f} GOPS     {}\n", peak.gops, TypesWithPeak(machine, peak.gops));
+  }
   if (result.rows.empty()) return;
-  fmt::print("\n{:<15} {:<6} {:<7} {:>8} {:>27}  {}\n", "what", "type", "level", "tokens",
+  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision", "tokens",
              "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
     std::string share =
         row.limit.empty() ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
                                         Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
                           : fmt::format("{:.1f} % of {} peak", 100 * row.share_of_limit, row.limit);
-    fmt::print("{:<15} {:<6} {:<7} {:>8} {:>9.0f} {:>8.0f} {:>8.0f}  {} ({})\n", row.what, row.type,
-               row.level, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
+    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what, row.type,
+               row.level, row.precision, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
                row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
   }
 }
@@ -79,15 +106,34 @@ std::function<void()> AddBench(CLI::App& app) {
   struct Options {
     lab::BenchOptions bench;
     std::string memory;
+    std::string type = "Q4_0";
+    std::string precision = "exact";
+    std::string weights = "mapped";
     bool machine_only = false;
     bool json = false;
   };
   auto options = std::make_shared<Options>();
   lab::BenchOptions& bench = options->bench;
+  bench.folder = (std::filesystem::temp_directory_path() / "moescope-synthetic").string();
   app.add_flag("--machine", options->machine_only, "only what the machine can do");
   app.add_option("-m,--model", bench.model, "checkpoint")
       ->default_str("demo/demo-mixtral-Q8_0.gguf");
-  app.add_option("--what", bench.what, "sweep, trace_overhead")->delimiter(',');
+  app.add_option("--what", bench.what, "sweep, decode, trace_overhead")->delimiter(',');
+  app.add_option("--shape", bench.shape,
+                 "instead of a checkpoint: random weights of the shape of mixtral-8x7b or "
+                 "mixtral-8x22b");
+  app.add_option("--layers", bench.n_layers, "layers of the shape")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--type", options->type, "weight type of the shape")->capture_default_str();
+  app.add_option("--folder", bench.folder, "where files of random weights are kept")
+      ->capture_default_str();
+  app.add_option("--precision", options->precision, "exact or fast")
+      ->check(CLI::IsMember({"exact", "fast"}))
+      ->capture_default_str();
+  app.add_option("--weights", options->weights, "how weights reach memory")
+      ->check(CLI::IsMember({"mapped", "read"}))
+      ->capture_default_str();
   app.add_option("--tokens", bench.n_tokens, "tokens of one run")
       ->check(CLI::Range(64, 1 << 30))
       ->capture_default_str();
@@ -107,6 +153,17 @@ std::function<void()> AddBench(CLI::App& app) {
     if (options->machine_only) {
       result.machine = lab::BenchMachine(chosen.n_threads);
     } else {
+      if (!chosen.model.empty() && !chosen.shape.empty()) {
+        throw Error(ErrorKind::kBadInput, "--shape: expected no --model beside it");
+      }
+      chosen.precision = engine::ParsePrecision(options->precision);
+      chosen.read_weights = options->weights == "read";
+      const std::optional<DType> dtype = FindDType(options->type);
+      if (!dtype) {
+        throw Error(ErrorKind::kBadInput,
+                    fmt::format("--type: expected a type such as Q4_0, found '{}'", options->type));
+      }
+      chosen.dtype = *dtype;
       if (chosen.model.empty()) chosen.model = "demo/demo-mixtral-Q8_0.gguf";
       if (chosen.what.empty()) chosen.what = {"sweep"};
       if (!options->memory.empty()) chosen.memory_bytes = ParseBytes(options->memory);

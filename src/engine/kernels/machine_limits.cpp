@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <map>
 #include <vector>
 
 #include "base/error.h"
 #include "base/platform/aligned_buffer.h"
 #include "base/platform/cpu.h"
 #include "base/platform/memory.h"
+#include "base/tensor/block_codes.h"
 
 namespace moescope::engine {
 namespace {
@@ -55,14 +58,15 @@ double MeasureDram(ThreadPool& pool, uint64_t n_bytes) {
   return best;
 }
 
-double MeasureFma(const KernelTable& kernels, ThreadPool& pool) {
+// `run` does so many rounds on one thread and returns the operations done.
+double MeasurePeak(ThreadPool& pool, FunctionRef<double(int64_t rounds)> run) {
   std::vector<double> flops(static_cast<size_t>(pool.n_threads()));
   int64_t rounds = 1000;
   double best = 0;
   for (int round = 0; round < 2 * kRounds;) {
     double seconds = Seconds([&] {
       pool.Run(pool.n_threads(), [&](int64_t task, int) {
-        flops[static_cast<size_t>(task)] = kernels.fma_peak(rounds);
+        flops[static_cast<size_t>(task)] = run(rounds);
       });
     });
     if (seconds < 0.05) {  // too short to time: double the work
@@ -77,7 +81,31 @@ double MeasureFma(const KernelTable& kernels, ThreadPool& pool) {
   return best;
 }
 
+// One entry for all types with the same largest code.
+std::vector<MachineLimits::BytePeak> MeasureBytes(const KernelTable& kernels, ThreadPool& pool) {
+  std::map<int, DType, std::greater<>> types;
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (CodesOf(dtype).part > 0) types.emplace(CodesOf(dtype).largest, dtype);
+  }
+  std::vector<MachineLimits::BytePeak> peaks;
+  for (const auto& [largest, dtype] : types) {
+    const DType type = dtype;
+    peaks.push_back({largest, MeasurePeak(pool, [&kernels, type](int64_t rounds) {
+                       return kernels.rounded.peak(type, rounds);
+                     })});
+  }
+  return peaks;
+}
+
 }  // namespace
+
+double MachineLimits::Int8Gops(DType dtype) const {
+  for (const BytePeak& peak : int8) {
+    if (CodesOf(dtype).part > 0 && peak.largest_code == CodesOf(dtype).largest) return peak.gops;
+  }
+  return 0;
+}
 
 MachineLimits MeasureMachine(const KernelTable& kernels, ThreadPool& pool) {
   const uint64_t n_bytes =
@@ -89,7 +117,8 @@ MachineLimits MeasureMachine(const KernelTable& kernels, ThreadPool& pool) {
   limits.level = kernels.level;
   limits.dram_buffer_gb = static_cast<double>(n_bytes) / 1e9;
   limits.dram_gb_per_s = MeasureDram(pool, n_bytes);
-  limits.fp32_gflops = MeasureFma(kernels, pool);
+  limits.fp32_gflops = MeasurePeak(pool, kernels.fma_peak);
+  limits.int8 = MeasureBytes(kernels, pool);
   return limits;
 }
 

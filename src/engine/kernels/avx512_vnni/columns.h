@@ -14,7 +14,7 @@ namespace {
 
 constexpr bool kLevelWidensBytes = false;
 constexpr int kGroups = 2;
-constexpr int kRoundedRows = 4;
+constexpr int kRoundedRows = 8;
 
 struct Columns {
   static constexpr int kLanes = 16;
