@@ -1,9 +1,8 @@
 #include "engine/kernels/machine_limits.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
-#include <functional>
-#include <map>
 #include <vector>
 
 #include "base/error.h"
@@ -81,18 +80,14 @@ double MeasurePeak(ThreadPool& pool, FunctionRef<double(int64_t rounds)> run) {
   return best;
 }
 
-// One entry for all types with the same largest code.
 std::vector<MachineLimits::BytePeak> MeasureBytes(const KernelTable& kernels, ThreadPool& pool) {
-  std::map<int, DType, std::greater<>> types;
-  for (int i = 0; i < kNDTypes; ++i) {
-    const auto dtype = static_cast<DType>(i);
-    if (CodesOf(dtype).part > 0) types.emplace(CodesOf(dtype).largest, dtype);
-  }
+  constexpr DType kTypes[] = {DType::kQ4_0, DType::kQ5_0, DType::kQ6_K, DType::kQ8_0};
   std::vector<MachineLimits::BytePeak> peaks;
-  for (const auto& [largest, dtype] : types) {
-    const DType type = dtype;
-    peaks.push_back({largest, MeasurePeak(pool, [&kernels, type](int64_t rounds) {
-                       return kernels.rounded.peak(type, rounds);
+  for (DType dtype : kTypes) {
+    const auto codes = static_cast<unsigned>(CodesOf(dtype).largest);
+    peaks.push_back({static_cast<int>(std::bit_width(codes)),
+                     MeasurePeak(pool, [&kernels, dtype](int64_t rounds) {
+                       return kernels.rounded.peak(dtype, rounds);
                      })});
   }
   return peaks;
@@ -101,8 +96,10 @@ std::vector<MachineLimits::BytePeak> MeasureBytes(const KernelTable& kernels, Th
 }  // namespace
 
 double MachineLimits::Int8Gops(DType dtype) const {
+  const CodeInfo codes = CodesOf(dtype);
+  if (codes.part == 0) return 0;
   for (const BytePeak& peak : int8) {
-    if (CodesOf(dtype).part > 0 && peak.largest_code == CodesOf(dtype).largest) return peak.gops;
+    if (codes.largest < 1 << peak.code_bits) return peak.gops;
   }
   return 0;
 }

@@ -17,13 +17,13 @@ struct MachineLimits {
   double dram_buffer_gb = 0;  // over a buffer of so many 10^9 bytes
   double fp32_gflops = 0;     // fused multiply-adds of `level` counted as two, all threads
 
-  // Sums of activations of 8 bits times codes of a weight type, likewise: where products are summed
-  // in 16 bits, the largest code decides how often they must be widened.
+  // Sums of activations of 8 bits times codes of weights, likewise: where products are summed in 16
+  // bits, the size of the codes decides how often they must be widened.
   struct BytePeak {
-    int largest_code;
+    int code_bits;
     double gops;
   };
-  std::vector<BytePeak> int8;  // falling codes, one entry for all types with that largest code
+  std::vector<BytePeak> int8;  // for codes of up to 4, 5, 6 and 8 bits
   // 0 for a type without codes.
   double Int8Gops(DType dtype) const;
 };
