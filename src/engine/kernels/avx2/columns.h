@@ -158,15 +158,15 @@ inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t
                                                    int part, const Weights& w,
                                                    Columns (&sums)[R][kGroups]) {
   if constexpr (Spec::kWide) {
-    for (int i = 0; i < Spec::kPartVectors; ++i) {
-      for (int odd = 0; odd < 2; ++odd) {
-        for (int r = 0; r < R; ++r) {
-          const __m256i pair = Columns::FromFourCodes(wide.pairs[r][block] + 16 * odd + 2 * i).v;
-          for (int c = 0; c < kGroups; ++c) {
-            const __m256i product = _mm256_madd_epi16(w.codes[2 * i + odd][c].v, pair);
-            sums[r][c].v =
-                i + odd == 0 ? product : Pinned(_mm256_add_epi32(sums[r][c].v, product));
-          }
+#pragma GCC unroll 16
+    for (int i = 0; i < 2 * Spec::kPartVectors; ++i) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const __m256i pair =
+            Columns::FromFourCodes(wide.pairs[r][block] + 16 * (i % 2) + 2 * (i / 2)).v;
+        for (int c = 0; c < kGroups; ++c) {
+          const __m256i product = _mm256_madd_epi16(w.codes[i][c].v, pair);
+          sums[r][c].v = i == 0 ? product : Pinned(_mm256_add_epi32(sums[r][c].v, product));
         }
       }
     }
@@ -177,7 +177,9 @@ inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t
     const int first = part * Spec::kPartVectors;
     for (int run = 0; run < Spec::kPartVectors; run += kRun) {
       __m256i pairs[R][kGroups];
+#pragma GCC unroll 8
       for (int i = run; i < run + kRun; ++i) {
+#pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
           const int8_t* codes = x[static_cast<size_t>(r) * x_stride].codes;
           const __m256i four = Columns::FromFourCodes(codes + 4 * (first + i)).v;
