@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/tensor/dtype.h"
+#include "base/tensor/quant_blocks.h"
 
 namespace moescope {
 
@@ -16,35 +17,17 @@ struct CodeInfo {
   bool has_offset = false;  // of a type without, no offset is added, not even 0
 };
 
-// Requires nothing: types without codes have part 0.
 constexpr CodeInfo CodesOf(DType dtype) {
   switch (dtype) {
     case DType::kF32:
     case DType::kF16:
     case DType::kBF16:
       return {};
-    case DType::kQ4_0:
-      return {.part = 32, .zero = 8, .largest = 15};
-    case DType::kQ4_1:
-    case DType::kQ4_K:
-      return {.part = 32, .zero = 0, .largest = 15, .has_offset = true};
-    case DType::kQ5_0:
-      return {.part = 32, .zero = 16, .largest = 31};
-    case DType::kQ5_1:
-    case DType::kQ5_K:
-      return {.part = 32, .zero = 0, .largest = 31, .has_offset = true};
-    case DType::kQ2_K:
-      return {.part = 16, .zero = 0, .largest = 3, .has_offset = true};
-    case DType::kQ3_K:
-      return {.part = 16, .zero = 4, .largest = 7};
-    case DType::kQ6_K:
-      return {.part = 16, .zero = 32, .largest = 63};
-    case DType::kMXFP4:
-      return {.part = 32, .zero = 12, .largest = 24};
-    case DType::kQ8_0:
-    case DType::kIQ4_NL:
-    case DType::kIQ4_XS:
-      return {.part = 32, .zero = 128, .largest = 255};
+#define MOESCOPE_CASE(type, part, zero, largest, has_offset) \
+  case DType::k##type:                                       \
+    return {part, zero, largest, has_offset};
+      MOESCOPE_QUANT_TYPES(MOESCOPE_CASE)
+#undef MOESCOPE_CASE
   }
   return {};
 }

@@ -2,7 +2,6 @@
 
 #include <bit>
 #include <cstring>
-#include <type_traits>
 
 #include "base/tensor/block_codes.h"
 #include "base/tensor/quant_blocks.h"
@@ -228,65 +227,54 @@ void ForEachBlock(const std::byte* row, size_t n, int block_elements, F fn) {
   }
 }
 
-template <typename T>
-struct Stored {
-  using Block = T;
-};
-// fn(Stored<Block>{}, integral constant of the type) for a type of blocks; nothing for floats.
-template <typename F>
-void WithBlockOf(DType dtype, F fn) {
-  auto call = [&]<DType kType, typename Block>(Stored<Block> stored) {
-    static_assert(sizeof(Block) == Info(kType).block_bytes);
-    fn(stored, std::integral_constant<DType, kType>{});
-  };
-  switch (dtype) {
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-      return;  // no blocks
-#define MOESCOPE_BLOCK(type) \
-  case DType::k##type:       \
-    return call.template operator()<DType::k##type>(Stored<Block##type>{});
-      MOESCOPE_BLOCK(Q8_0)
-      MOESCOPE_BLOCK(Q4_0)
-      MOESCOPE_BLOCK(Q4_1)
-      MOESCOPE_BLOCK(Q5_0)
-      MOESCOPE_BLOCK(Q5_1)
-      MOESCOPE_BLOCK(Q2_K)
-      MOESCOPE_BLOCK(Q3_K)
-      MOESCOPE_BLOCK(Q4_K)
-      MOESCOPE_BLOCK(Q5_K)
-      MOESCOPE_BLOCK(Q6_K)
-      MOESCOPE_BLOCK(IQ4_NL)
-      MOESCOPE_BLOCK(IQ4_XS)
-      MOESCOPE_BLOCK(MXFP4)
-#undef MOESCOPE_BLOCK
-  }
+template <DType dtype, typename Block>
+void DequantiseAll(const std::byte* row, std::span<float> out) {
+  static_assert(sizeof(Block) == Info(dtype).block_bytes);
+  ForEachBlock<Block>(row, out.size(), Info(dtype).block_elements,
+                      [&](const Block& block, size_t first) {
+                        ForEachValue(block, ToFloats{out.data() + first});
+                      });
+}
+
+template <DType dtype, typename Block>
+void UnpackAll(const std::byte* row, size_t n, const BlockCodes& out) {
+  constexpr CodeInfo kCodes = CodesOf(dtype);
+  ForEachBlock<Block>(
+      row, n, Info(dtype).block_elements, [&](const Block& block, size_t first) {
+        const size_t part = first / kCodes.part;
+        float* offsets = kCodes.has_offset ? out.offsets + part : nullptr;
+        ForEachValue(block, ToCodes<kCodes.part>{{out.codes + first, out.steps + part, offsets}});
+      });
 }
 
 }  // namespace
 
 void DequantiseBlocks(DType dtype, const std::byte* row, std::span<float> out) {
-  WithBlockOf(dtype, [&](auto stored, auto type) {
-    using Block = typename decltype(stored)::Block;
-    ForEachBlock<Block>(row, out.size(), Info(type).block_elements,
-                        [&](const Block& block, size_t first) {
-                          ForEachValue(block, ToFloats{out.data() + first});
-                        });
-  });
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+      return;  // no blocks
+#define MOESCOPE_CASE(type, ...) \
+  case DType::k##type:           \
+    return DequantiseAll<DType::k##type, Block##type>(row, out);
+      MOESCOPE_QUANT_TYPES(MOESCOPE_CASE)
+#undef MOESCOPE_CASE
+  }
 }
 
 void UnpackBlocks(DType dtype, const std::byte* row, size_t n, const BlockCodes& out) {
-  WithBlockOf(dtype, [&](auto stored, auto type) {
-    using Block = typename decltype(stored)::Block;
-    constexpr CodeInfo kCodes = CodesOf(decltype(type)::value);
-    ForEachBlock<Block>(
-        row, n, Info(type).block_elements, [&](const Block& block, size_t first) {
-          const size_t part = first / kCodes.part;
-          float* offsets = kCodes.has_offset ? out.offsets + part : nullptr;
-          ForEachValue(block, ToCodes<kCodes.part>{{out.codes + first, out.steps + part, offsets}});
-        });
-  });
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+      return;  // no codes
+#define MOESCOPE_CASE(type, ...) \
+  case DType::k##type:           \
+    return UnpackAll<DType::k##type, Block##type>(row, n, out);
+      MOESCOPE_QUANT_TYPES(MOESCOPE_CASE)
+#undef MOESCOPE_CASE
+  }
 }
 
 }  // namespace moescope

@@ -78,32 +78,11 @@ void DequantiseBlocks(DType dtype, const void* stored, float* out, size_t n) {
     case DType::kF16:
     case DType::kBF16:
       return;  // no blocks
-    case DType::kQ8_0:
-      return DequantiseAll<DType::kQ8_0, BlockQ8_0>(stored, out, n);
-    case DType::kQ4_0:
-      return DequantiseAll<DType::kQ4_0, BlockQ4_0>(stored, out, n);
-    case DType::kQ4_1:
-      return DequantiseAll<DType::kQ4_1, BlockQ4_1>(stored, out, n);
-    case DType::kQ5_0:
-      return DequantiseAll<DType::kQ5_0, BlockQ5_0>(stored, out, n);
-    case DType::kQ5_1:
-      return DequantiseAll<DType::kQ5_1, BlockQ5_1>(stored, out, n);
-    case DType::kQ2_K:
-      return DequantiseAll<DType::kQ2_K, BlockQ2_K>(stored, out, n);
-    case DType::kQ3_K:
-      return DequantiseAll<DType::kQ3_K, BlockQ3_K>(stored, out, n);
-    case DType::kQ4_K:
-      return DequantiseAll<DType::kQ4_K, BlockQ4_K>(stored, out, n);
-    case DType::kQ5_K:
-      return DequantiseAll<DType::kQ5_K, BlockQ5_K>(stored, out, n);
-    case DType::kQ6_K:
-      return DequantiseAll<DType::kQ6_K, BlockQ6_K>(stored, out, n);
-    case DType::kIQ4_NL:
-      return DequantiseAll<DType::kIQ4_NL, BlockIQ4_NL>(stored, out, n);
-    case DType::kIQ4_XS:
-      return DequantiseAll<DType::kIQ4_XS, BlockIQ4_XS>(stored, out, n);
-    case DType::kMXFP4:
-      return DequantiseAll<DType::kMXFP4, BlockMXFP4>(stored, out, n);
+#define MOESCOPE_CASE(type, ...) \
+  case DType::k##type:           \
+    return DequantiseAll<DType::k##type, Block##type>(stored, out, n);
+      MOESCOPE_QUANT_TYPES(MOESCOPE_CASE)
+#undef MOESCOPE_CASE
   }
 }
 

@@ -310,32 +310,11 @@ void MultiplyRounded(DType dtype, const RoundedBlock* x, const void* w, size_t w
     case DType::kF16:
     case DType::kBF16:
       return;  // no codes
-    case DType::kQ8_0:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ8_0, BlockQ8_0>>(all);
-    case DType::kQ4_0:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ4_0, BlockQ4_0>>(all);
-    case DType::kQ4_1:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ4_1, BlockQ4_1>>(all);
-    case DType::kQ5_0:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ5_0, BlockQ5_0>>(all);
-    case DType::kQ5_1:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ5_1, BlockQ5_1>>(all);
-    case DType::kQ2_K:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ2_K, BlockQ2_K>>(all);
-    case DType::kQ3_K:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ3_K, BlockQ3_K>>(all);
-    case DType::kQ4_K:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ4_K, BlockQ4_K>>(all);
-    case DType::kQ5_K:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ5_K, BlockQ5_K>>(all);
-    case DType::kQ6_K:
-      return MultiplyRoundedAs<RoundedSpec<DType::kQ6_K, BlockQ6_K>>(all);
-    case DType::kIQ4_NL:
-      return MultiplyRoundedAs<RoundedSpec<DType::kIQ4_NL, BlockIQ4_NL>>(all);
-    case DType::kIQ4_XS:
-      return MultiplyRoundedAs<RoundedSpec<DType::kIQ4_XS, BlockIQ4_XS>>(all);
-    case DType::kMXFP4:
-      return MultiplyRoundedAs<RoundedSpec<DType::kMXFP4, BlockMXFP4>>(all);
+#define MOESCOPE_CASE(type, ...) \
+  case DType::k##type:           \
+    return MultiplyRoundedAs<RoundedSpec<DType::k##type, Block##type>>(all);
+      MOESCOPE_QUANT_TYPES(MOESCOPE_CASE)
+#undef MOESCOPE_CASE
   }
 }
 
