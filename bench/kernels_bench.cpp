@@ -195,8 +195,8 @@ void BenchDequantise(const KernelTable& kernels, double budget) {
 }
 
 // Rounded activations times weights of a type, as a share of the level's peak for the type; the
-// answer against the scalar level, to the bit. Few rows: how fast stored weights are read, here from
-// a cache.
+// answer against the scalar level, to the bit. Few rows: how fast stored weights are read, here
+// from a cache.
 void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape, double budget) {
   const auto k = static_cast<size_t>(shape.k), n_cols = static_cast<size_t>(shape.n_cols);
   const auto n_rows = static_cast<size_t>(shape.n_rows);
@@ -208,7 +208,8 @@ void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape,
   std::vector<float> out(n_rows * n_cols);
   const double operations = 2.0 * static_cast<double>(n_rows * n_cols * k);
   const Speed speed = AgainstPeak(
-      [&](int64_t rounds) { return kernels.rounded.peak(dtype, rounds); }, operations, budget, [&] {
+      [&](int64_t rounds) { return kernels.rounded.peak(dtype, rounds); }, operations, budget,
+      [&] {
         kernels.rounded.multiply(dtype, rounded.data(), w.data(), w_stride, out.data(), n_cols,
                                  shape.n_rows, shape.n_cols, shape.k);
       });
@@ -221,10 +222,12 @@ void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape,
     MOESCOPE_CHECK(std::bit_cast<uint32_t>(expected) ==
                    std::bit_cast<uint32_t>(out[row * n_cols + column]));
   }
-  fmt::print("{:7} rounded {:9} {:5} x {:5} x {:5}  {:8.1f} GOP/s  {:5.1f} % of {:.1f}  {:6.2f} GB/s stored\n",
-             Name(kernels.level), Name(dtype), shape.n_rows, shape.n_cols, shape.k,
-             operations / speed.seconds / 1e9, 100 * speed.share, speed.peak_gflops,
-             static_cast<double>(w.size()) / speed.seconds / 1e9);
+  fmt::print(
+      "{:7} rounded {:9} {:5} x {:5} x {:5}  {:8.1f} GOP/s  {:5.1f} % of {:.1f}  {:6.2f} GB/s "
+      "stored\n",
+      Name(kernels.level), Name(dtype), shape.n_rows, shape.n_cols, shape.k,
+      operations / speed.seconds / 1e9, 100 * speed.share, speed.peak_gflops,
+      static_cast<double>(w.size()) / speed.seconds / 1e9);
 }
 
 void BenchRounded(const KernelTable& kernels, double budget) {

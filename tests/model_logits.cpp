@@ -43,8 +43,8 @@ void WriteGreedy(const engine::Model& model, ThreadPool& pool, const std::vector
   std::span<const int32_t> next = ids;
   while (static_cast<int>(generated.size()) < n_tokens) {
     const std::span<const float> logits = session.Advance(next);
-    generated.push_back(static_cast<int32_t>(
-        std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    generated.push_back(
+        static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
     next = std::span(generated).last(1);
   }
   Write(generated);

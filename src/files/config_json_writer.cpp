@@ -133,7 +133,8 @@ std::string WriteConfigJson(const ModelConfig& config, DType dtype, const std::s
   object["tie_word_embeddings"] = config.tied_embeddings;
   object["bos_token_id"] = TokenId(config.bos_id);
   const bool several = config.end_ids.size() > 1;
-  object["eos_token_id"] = several ? nlohmann::ordered_json(config.end_ids) : TokenId(config.eos_id);
+  object["eos_token_id"] =
+      several ? nlohmann::ordered_json(config.end_ids) : TokenId(config.eos_id);
   if (config.positions == PositionKind::kRotary) {
     object["attention_bias"] = config.qkv_bias && config.output_bias;
   }

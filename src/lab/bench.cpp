@@ -220,10 +220,10 @@ class SweepBench {
       const int n_experts = !expert ? 1 : config.dense() ? 1 : config.experts_per_token;
       for (int layer = 0; layer < n_layers; ++layer) {
         const bool in_layer = files::ScopeOf(kind) != files::TensorScope::kModel;
-        total += n_experts *
-                 static_cast<double>(model.checkpoint()
-                                         .tensor({kind, in_layer ? layer : -1, expert ? 0 : -1})
-                                         .n_bytes);
+        total +=
+            n_experts *
+            static_cast<double>(
+                model.checkpoint().tensor({kind, in_layer ? layer : -1, expert ? 0 : -1}).n_bytes);
       }
     }
     return total;
@@ -273,8 +273,9 @@ engine::MachineLimits BenchMachine(int n_threads) {
 BenchResult Bench(const BenchOptions& given) {
   for (const std::string& what : given.what) {
     if (what != "sweep" && what != "decode" && what != "trace_overhead") {
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("--what: expected sweep, decode or trace_overhead, found '{}'", what));
+      throw Error(
+          ErrorKind::kBadInput,
+          fmt::format("--what: expected sweep, decode or trace_overhead, found '{}'", what));
     }
   }
   BenchOptions options = given;

@@ -41,7 +41,7 @@ struct BenchRow {
   std::string precision;
   int64_t n_tokens = 0;
   Spread tokens_per_s;
-  double gflops = 0;  // 10^9 floating-point operations actually run per second, at the median
+  double gflops = 0;    // 10^9 floating-point operations actually run per second, at the median
   double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median
   std::string limit;    // "fp32", "int8", "dram"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit

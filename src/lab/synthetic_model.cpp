@@ -53,16 +53,11 @@ struct RandomScale {
 // Codes of b bits are uniform: a variance of (4^b - 1) / 12. K types multiply by a part's scale of
 // mean square m2; where minima are random too, their mean only is centred and their variance adds.
 constexpr RandomScale kRandomScales[] = {
-    {DType::kQ8_0, 0, -1, 73.9, 0},
-    {DType::kQ4_0, 0, -1, 4.63, 0},
-    {DType::kQ4_1, 0, 2, 4.61, -7.5},
-    {DType::kQ5_0, 0, -1, 9.25, 0},
-    {DType::kQ5_1, 0, 2, 9.23, -15.5},
-    {DType::kQ2_K, 80, 82, 12.5, 1.5},
-    {DType::kQ3_K, 108, -1, 42.8, 0},
-    {DType::kQ4_K, 0, 2, 270, 7.5},
-    {DType::kQ5_K, 0, 2, 550, 15.5},
-    {DType::kQ6_K, 208, -1, 1366, 0},
+    {DType::kQ8_0, 0, -1, 73.9, 0},    {DType::kQ4_0, 0, -1, 4.63, 0},
+    {DType::kQ4_1, 0, 2, 4.61, -7.5},  {DType::kQ5_0, 0, -1, 9.25, 0},
+    {DType::kQ5_1, 0, 2, 9.23, -15.5}, {DType::kQ2_K, 80, 82, 12.5, 1.5},
+    {DType::kQ3_K, 108, -1, 42.8, 0},  {DType::kQ4_K, 0, 2, 270, 7.5},
+    {DType::kQ5_K, 0, 2, 550, 15.5},   {DType::kQ6_K, 208, -1, 1366, 0},
 };
 
 const RandomScale& RandomScaleOf(DType dtype) {
@@ -172,9 +167,8 @@ files::ModelConfig SyntheticConfig(const std::string& shape, int n_layers) {
     config.vocab_size = 32768;
     config.n_layers = n_layers > 0 ? n_layers : 56;
   } else {
-    throw Error(
-        ErrorKind::kBadInput,
-        fmt::format("--shape: expected mixtral-8x7b or mixtral-8x22b, found '{}'", shape));
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("--shape: expected mixtral-8x7b or mixtral-8x22b, found '{}'", shape));
   }
   return config;
 }
@@ -188,9 +182,8 @@ void WriteSyntheticModel(const std::string& path, const files::ModelConfig& conf
   files::AddGgufTokenIds(config, writer);
   for (const Tensor& tensor : tensors) {
     if (!RowBytes(tensor.dtype, static_cast<uint64_t>(tensor.shape.back()))) {
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("--type {}: rows of {} are not whole blocks", Name(dtype),
-                              tensor.shape.back()));
+      throw Error(ErrorKind::kBadInput, fmt::format("--type {}: rows of {} are not whole blocks",
+                                                    Name(dtype), tensor.shape.back()));
     }
     writer.DeclareTensor(tensor.name, tensor.dtype, tensor.shape);
   }

@@ -176,11 +176,10 @@ class Tracer {
       }
     }
     if (!options_.output.empty()) PrintPrecisionNote(*model_, options_.precision);
-    sweep_ = std::make_unique<engine::Sweep>(
-        *model_, kernels_, pool_,
-        engine::SweepOptions{.wave_rows = summary_.wave_rows,
-                             .max_sequence = chunk_,
-                             .precision = options_.precision});
+    sweep_ = std::make_unique<engine::Sweep>(*model_, kernels_, pool_,
+                                             engine::SweepOptions{.wave_rows = summary_.wave_rows,
+                                                                  .max_sequence = chunk_,
+                                                                  .precision = options_.precision});
     collector_ = std::make_unique<DecisionCollector>(model_->router(), model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();

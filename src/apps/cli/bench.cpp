@@ -87,16 +87,17 @@ void PrintText(const lab::BenchResult& result) {
     fmt::print("int8        {:8.1f} GOPS     {}\n", peak.gops, TypesWithPeak(machine, peak.gops));
   }
   if (result.rows.empty()) return;
-  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision", "tokens",
-             "tokens/s min median max", "share");
+  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision",
+             "tokens", "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
     std::string share =
         row.limit.empty() ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
                                         Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
                           : fmt::format("{:.1f} % of {} peak", 100 * row.share_of_limit, row.limit);
-    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what, row.type,
-               row.level, row.precision, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
-               row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
+    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what,
+               row.type, row.level, row.precision, FormatCount(static_cast<uint64_t>(row.n_tokens)),
+               row.tokens_per_s.min, row.tokens_per_s.median, row.tokens_per_s.max, share,
+               row.checked);
   }
 }
 

@@ -37,7 +37,8 @@ std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app) {
       ->check(CLI::Range(2, 1 << 24));
   app.add_option("--max-tokens", options->max_tokens, "stop after so many tokens")
       ->check(CLI::PositiveNumber);
-  app.add_option("--precision", options->precision, "exact, or fast: activations rounded to 8 bits where weights are quantised")
+  app.add_option("--precision", options->precision,
+                 "exact, or fast: activations rounded to 8 bits where weights are quantised")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
   app.add_option("--memory", options->memory, "memory to use, such as 96M or 2G");

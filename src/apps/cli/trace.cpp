@@ -68,7 +68,8 @@ void PrintSummary(const lab::TraceOptions& options, const lab::TraceSummary& sum
   double rate = summary.seconds > 0 ? static_cast<double>(summary.n_tokens) / summary.seconds : 0;
   fmt::print("\n{} tokens in {} ({} tokens/s, {}, {})\n",
              FormatCount(static_cast<uint64_t>(summary.n_tokens)), FormatSeconds(summary.seconds),
-             FormatCount(static_cast<uint64_t>(rate)), Name(options.precision), summary.kernel_level);
+             FormatCount(static_cast<uint64_t>(rate)), Name(options.precision),
+             summary.kernel_level);
   fmt::print("next: moescope figure {1} {0}\n      moescope report {0} -o report.html\n",
              options.output, summary.is_dense ? "perplexity" : "table5");
 }

@@ -230,21 +230,19 @@ void ForEachBlock(const std::byte* row, size_t n, int block_elements, F fn) {
 template <DType dtype, typename Block>
 void DequantiseAll(const std::byte* row, std::span<float> out) {
   static_assert(sizeof(Block) == Info(dtype).block_bytes);
-  ForEachBlock<Block>(row, out.size(), Info(dtype).block_elements,
-                      [&](const Block& block, size_t first) {
-                        ForEachValue(block, ToFloats{out.data() + first});
-                      });
+  ForEachBlock<Block>(
+      row, out.size(), Info(dtype).block_elements,
+      [&](const Block& block, size_t first) { ForEachValue(block, ToFloats{out.data() + first}); });
 }
 
 template <DType dtype, typename Block>
 void UnpackAll(const std::byte* row, size_t n, const BlockCodes& out) {
   constexpr CodeInfo kCodes = CodesOf(dtype);
-  ForEachBlock<Block>(
-      row, n, Info(dtype).block_elements, [&](const Block& block, size_t first) {
-        const size_t part = first / kCodes.part;
-        float* offsets = kCodes.has_offset ? out.offsets + part : nullptr;
-        ForEachValue(block, ToCodes<kCodes.part>{{out.codes + first, out.steps + part, offsets}});
-      });
+  ForEachBlock<Block>(row, n, Info(dtype).block_elements, [&](const Block& block, size_t first) {
+    const size_t part = first / kCodes.part;
+    float* offsets = kCodes.has_offset ? out.offsets + part : nullptr;
+    ForEachValue(block, ToCodes<kCodes.part>{{out.codes + first, out.steps + part, offsets}});
+  });
 }
 
 }  // namespace

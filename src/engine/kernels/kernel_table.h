@@ -29,7 +29,8 @@ struct RoundedKernels {
 
   // out[r * out_stride + c] = sum_k x[r, k] * w[c, k]
   //   x [n_rows, k / 32] blocks; w n_cols rows of blocks of `dtype`, `w_stride` bytes apart, at any
-  //   address. Requires: CodesOf(dtype).part > 0, k > 0 a multiple of its block, n_rows, n_cols > 0.
+  //   address. Requires: CodesOf(dtype).part > 0, k > 0 a multiple of its block, n_rows, n_cols >
+  //   0.
   // Weights are unpacked once a call, in 40 KB of stack: hand over all rows there are.
   void (*multiply)(DType dtype, const RoundedBlock* x, const void* w, size_t w_stride, float* out,
                    size_t out_stride, int n_rows, int n_cols, int k) noexcept;

@@ -64,9 +64,8 @@ double MeasurePeak(ThreadPool& pool, FunctionRef<double(int64_t rounds)> run) {
   double best = 0;
   for (int round = 0; round < 2 * kRounds;) {
     double seconds = Seconds([&] {
-      pool.Run(pool.n_threads(), [&](int64_t task, int) {
-        flops[static_cast<size_t>(task)] = run(rounds);
-      });
+      pool.Run(pool.n_threads(),
+               [&](int64_t task, int) { flops[static_cast<size_t>(task)] = run(rounds); });
     });
     if (seconds < 0.05) {  // too short to time: double the work
       rounds *= 2;

@@ -130,7 +130,7 @@ TEST_P(RoundedKernelsOf, RoundToTheBitsOfTheScalarLevel) {
   for (int i = 224; i < 256; ++i) x[i] *= 1e37f;
   for (int i = 256; i < 288; ++i) x[i] = static_cast<float>(i - 256) + 0.5f;  // ties
   x[287] = 127;
-  for (int i = 288; i < 320; ++i) x[i] = i % 2 == 0 ? 3.0f : -3.0f;           // all of the largest
+  for (int i = 288; i < 320; ++i) x[i] = i % 2 == 0 ? 3.0f : -3.0f;  // all of the largest
   const auto found = Rounded(*kernels_, x, 1, k), expected = Rounded(Scalar(), x, 1, k);
   for (size_t b = 0; b < expected.size(); ++b) {
     EXPECT_EQ(std::memcmp(found[b].codes, expected[b].codes, sizeof(expected[b].codes)), 0) << b;
@@ -193,16 +193,29 @@ TEST_P(RoundedKernelsOf, ExtremeCodesDoNotOverflow) {
             std::copy_n(valid.bytes.begin() + from + begin, n, w.bytes.begin() + from + begin);
           };
           switch (dtype) {
-            case DType::kQ2_K: keep(80, 4); break;
-            case DType::kQ3_K: keep(108, 2); break;
-            case DType::kQ6_K: keep(208, 2); break;
-            case DType::kMXFP4: keep(0, 1); break;
+            case DType::kQ2_K:
+              keep(80, 4);
+              break;
+            case DType::kQ3_K:
+              keep(108, 2);
+              break;
+            case DType::kQ6_K:
+              keep(208, 2);
+              break;
+            case DType::kMXFP4:
+              keep(0, 1);
+              break;
             case DType::kQ8_0:
             case DType::kQ4_0:
             case DType::kQ5_0:
-            case DType::kIQ4_NL: keep(0, 2); break;
-            case DType::kIQ4_XS: keep(0, 8); break;
-            default: keep(0, 4);
+            case DType::kIQ4_NL:
+              keep(0, 2);
+              break;
+            case DType::kIQ4_XS:
+              keep(0, 8);
+              break;
+            default:
+              keep(0, 4);
           }
         }
       }
@@ -245,14 +258,16 @@ TEST_P(RoundedKernelsOf, NonFiniteActivationsReachTheirRowAlone) {
     const auto out = Multiplied(*kernels_, Rounded(*kernels_, x, n_rows, k), w, n_rows);
     for (int r = 0; r < n_rows; ++r) {
       for (int c = 0; c < n_cols; ++c) {
-        EXPECT_EQ(std::isnan(out[static_cast<size_t>(r * (n_cols + 2) + c)]), r == 1) << Name(dtype);
+        EXPECT_EQ(std::isnan(out[static_cast<size_t>(r * (n_cols + 2) + c)]), r == 1)
+            << Name(dtype);
       }
     }
   }
 }
 
 // Against products of the exact activations with the exact weights: each activation is wrong by at
-// most half its block's scale, and a sum passes as many roundings as it has terms (docs/numerics.md).
+// most half its block's scale, and a sum passes as many roundings as it has terms
+// (docs/numerics.md).
 TEST_P(RoundedKernelsOf, ProductsAgreeWithDoubleWithinTheBoundOfRounding) {
   const int n_rows = 3, n_cols = 18, k = 1536;
   std::vector<float> x = Random(n_rows * k, 8);
@@ -267,14 +282,15 @@ TEST_P(RoundedKernelsOf, ProductsAgreeWithDoubleWithinTheBoundOfRounding) {
     std::vector<float> steps(k / 16), offsets(k / 16);
     for (int c = 0; c < n_cols; ++c) {
       DequantiseRow(dtype, w.data() + w.stride() * c, exact);
-      UnpackBlocks(dtype, w.data() + w.stride() * c, k, {codes.data(), steps.data(), offsets.data()});
+      UnpackBlocks(dtype, w.data() + w.stride() * c, k,
+                   {codes.data(), steps.data(), offsets.data()});
       for (int r = 0; r < n_rows; ++r) {
         double sum = 0, rounding = 0, size = 0;
         for (int i = 0; i < k; ++i) {
           const double scale = rounded[(r * k + i) / 32].scale;
           const double value = x[r * k + i];
           sum += value * exact[i];
-          rounding += scale / 2 * (1 + 256 * kUnit) * std::abs(double{exact[i]});
+          rounding += scale * (0.5 + 400 * kUnit) * std::abs(double{exact[i]});
           size += (std::abs(value) + scale / 2) *
                   (std::abs(double{steps[i / info.part]} * codes[i]) +
                    (info.has_offset ? std::abs(double{offsets[i / info.part]}) : 0));

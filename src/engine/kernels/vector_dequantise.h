@@ -1,5 +1,5 @@
-// Quantised blocks to float32 at every vector level: codes are widened, multiplied by the scale and,
-// where the type has one, added to the offset, each rounded by itself. Bit for bit what
+// Quantised blocks to float32 at every vector level: codes are widened, multiplied by the scale
+// and, where the type has one, added to the offset, each rounded by itself. Bit for bit what
 // base/tensor/dequantise_blocks.cpp defines.
 // Included by vector_kernels.h; internal linkage for the reasons given there.
 //

@@ -1,18 +1,18 @@
 // Products of rounded activations with quantised weights, at every level that has Columns. Included
 // by a level's rounded.cpp after its vectors, under the rules of vector_kernels.h.
 //
-// Weights of up to kGroups registers of columns and kChunk values of k are unpacked once and turned,
-// so that a lane of 32 bits holds four codes of one column; a row of activations then meets each
-// register with four of its codes, repeated in all lanes. A lane's sum over a part is the whole
-// number that numerics.md defines, so every level and every cut has the same bits, and few rows go
-// the same way as many.
+// Weights of up to kGroups registers of columns and kChunk values of k are unpacked once and
+// turned, so that a lane of 32 bits holds four codes of one column; a row of activations then meets
+// each register with four of its codes, repeated in all lanes. A lane's sum over a part is the
+// whole number that numerics.md defines, so every level and every cut has the same bits, and few
+// rows go the same way as many.
 //
 // Columns, a register of whole numbers, offers: kLanes, Set(byte), SetWord(bits), Repeat16(p),
 // FromFourCodes(p) (four bytes repeated), TransposeCodes, GatherWords and GatherHalves(p, offsets,
 // ...) (sixteen bytes, four, a binary16 of each lane's column), RepeatByte(i) and SignedByte(i) (of
 // each lane), ToFloat, Prefetch(p), & | - of bytes, << >> whose bits move between bytes, HasBit,
-// Lookup. A level's SumPart adds up a part, and kLevelWidensBytes says whether it takes weights of 8
-// bits as pairs of 16. kRoundedRows x kGroups sums fit in registers.
+// Lookup. A level's SumPart adds up a part, and kLevelWidensBytes says whether it takes weights of
+// 8 bits as pairs of 16. kRoundedRows x kGroups sums fit in registers.
 #pragma once
 
 #include <cstddef>
@@ -155,8 +155,8 @@ struct TurnedPlace {
   MOESCOPE_INLINE Vec Each(const Block& block, F f) const {
     alignas(64) float values[Columns::kLanes];
     for (int i = 0; i < Columns::kLanes; ++i) {
-      values[i] = f(*reinterpret_cast<const Block*>(reinterpret_cast<const uint8_t*>(&block) +
-                                                    offsets[i]));
+      values[i] =
+          f(*reinterpret_cast<const Block*>(reinterpret_cast<const uint8_t*>(&block) + offsets[i]));
     }
     return Vec::Load(values);
   }
@@ -195,7 +195,8 @@ struct RoundedProduct {
 
 // R rows x kGroups registers of columns over the chunk.
 template <typename Spec, int R>
-__attribute__((noinline)) void MultiplyRoundedTile(const RoundedProduct& product, int row, const PackedWeights<Spec>* w) {
+__attribute__((noinline)) void MultiplyRoundedTile(const RoundedProduct& product, int row,
+                                                   const PackedWeights<Spec>* w) {
   const RoundedBlock* x = product.x + static_cast<size_t>(row) * product.x_stride;
   const size_t x_stride = product.x_stride;
   int lanes[kGroups];
@@ -273,8 +274,8 @@ void MultiplyRoundedAs(const RoundedOperands& all) {
   int begin = 0;
   do {
     const int n = all.k - begin < kChunk ? all.k - begin : kChunk;
-    const std::byte* chunk = all.w + static_cast<size_t>(begin / Spec::kBlockValues) *
-                                         sizeof(typename Spec::Block);
+    const std::byte* chunk =
+        all.w + static_cast<size_t>(begin / Spec::kBlockValues) * sizeof(typename Spec::Block);
     for (int column = 0; column < all.n_cols; column += kColumns) {
       const int n_columns = all.n_cols - column < kColumns ? all.n_cols - column : kColumns;
       for (int group = 0; group < kGroups; ++group) {
@@ -282,8 +283,8 @@ void MultiplyRoundedAs(const RoundedOperands& all) {
         const int first = wanted < all.n_cols ? wanted : all.n_cols - 1;
         size_t offsets[Columns::kLanes];
         for (int i = 0; i < Columns::kLanes; ++i) {
-          offsets[i] = all.w_stride * static_cast<size_t>(
-                                          first + i < all.n_cols ? i : all.n_cols - 1 - first);
+          offsets[i] = all.w_stride *
+                       static_cast<size_t>(first + i < all.n_cols ? i : all.n_cols - 1 - first);
         }
         const std::byte* block = chunk + static_cast<size_t>(first) * all.w_stride;
         for (int value = 0; value < n; value += Spec::kBlockValues) {
@@ -303,8 +304,8 @@ void MultiplyRoundedAs(const RoundedOperands& all) {
 
 void MultiplyRounded(DType dtype, const RoundedBlock* x, const void* w, size_t w_stride, float* out,
                      size_t out_stride, int n_rows, int n_cols, int k) noexcept {
-  const RoundedOperands all = {x,      static_cast<const std::byte*>(w), w_stride, out, out_stride,
-                               n_rows, n_cols,                           k};
+  const RoundedOperands all = {
+      x, static_cast<const std::byte*>(w), w_stride, out, out_stride, n_rows, n_cols, k};
   switch (dtype) {
     case DType::kF32:
     case DType::kF16:

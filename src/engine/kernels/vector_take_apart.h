@@ -6,12 +6,12 @@
 //
 // Where the values go is an `Out`, which also says what is taken apart: one block, its codes in
 // order (FloatPlace), or one block of each of several columns at once (TurnedPlace). An Out offers
-//   Load(p)              sixteen bytes of a block, with & | -, ShiftRight, ShiftLeft, HasBit, Lookup
-//   FifthBits(p, half)   16 in the bytes of sixteen values whose bit, of the four bytes at p, is set
-//   Words(p, words)      twelve bytes as three words, with & | << >>; FromWords makes bytes of four
-//   Scale(half)          a stored scale; Each(block, f): the float f gives for a block
-//   Parts(bytes, scale)  scale times each of sixteen signed bytes, by index
-//   Put(codes, step[, offset]) stores sixteen values; + n: n values further on.
+//   Load(p)              sixteen bytes of a block, with & | -, ShiftRight, ShiftLeft, HasBit,
+//   Lookup FifthBits(p, half)   16 in the bytes of sixteen values whose bit, of the four bytes at
+//   p, is set Words(p, words)      twelve bytes as three words, with & | << >>; FromWords makes
+//   bytes of four Scale(half)          a stored scale; Each(block, f): the float f gives for a
+//   block Parts(bytes, scale)  scale times each of sixteen signed bytes, by index Put(codes, step[,
+//   offset]) stores sixteen values; + n: n values further on.
 #pragma once
 
 #include <cstddef>
@@ -120,11 +120,13 @@ MOESCOPE_INLINE void TakeApart(const BlockIQ4_NL& block, const Out& out) {
 }
 template <typename Out>
 MOESCOPE_INLINE void TakeApart(const BlockMXFP4& block, const Out& out) {
-  const Vec scale = out.Each(block, [](const BlockMXFP4& b) { return HalvedPowerOfTwo(b.exponent); });
+  const Vec scale =
+      out.Each(block, [](const BlockMXFP4& b) { return HalvedPowerOfTwo(b.exponent); });
   PutBoth(Entries(kMxfp4Values, FourBits(out, block.nibbles)), scale, out);
 }
 
-// Bits 2 j of sixteen bytes: a value of two bits, or the upper two of one, moved to bits To, To + 1.
+// Bits 2 j of sixteen bytes: a value of two bits, or the upper two of one, moved to bits To, To
+// + 1.
 template <int J, int To, typename B>
 MOESCOPE_INLINE B TwoBits(B bytes) {
   constexpr int kShift = 2 * J - To;
@@ -219,9 +221,9 @@ MOESCOPE_INLINE auto UnpackQ4_KParts(const Out& out, const uint8_t* packed) {
 template <typename Block, typename Out, typename F>
 MOESCOPE_INLINE void TakeEightPartsApart(const Block& block, const Out& out, F add_fifth_bit) {
   const auto parts = UnpackQ4_KParts(out, block.parts);
-  const auto steps = out.Parts(parts, out.Scale(block.scale));            // the first eight
+  const auto steps = out.Parts(parts, out.Scale(block.scale));           // the first eight
   const auto offsets = out.Parts(parts, Negated(out, block.min_scale));  // the last eight
-  for (int i = 0; i < 8; ++i) {                                           // sixteen bytes of codes
+  for (int i = 0; i < 8; ++i) {                                          // sixteen bytes of codes
     const int part = i / 2 * 2, half = i % 2;
     const auto bytes = out.Load(block.nibbles + kCodes * i);
     const auto to = out + (32 * part + kCodes * half);

@@ -50,7 +50,7 @@ struct Cut {
 
 // Losses and the logits of every row, sequence by sequence.
 std::vector<std::vector<float>> RunModel(const std::string& path, const KernelTable& kernels,
-                                    Precision precision, const Cut& cut) {
+                                         Precision precision, const Cut& cut) {
   const auto model = Model::Open(path, cut.residency);
   ThreadPool pool(cut.n_threads);
   Sweep sweep(*model, kernels, pool,
@@ -91,12 +91,13 @@ TEST(PrecisionFast, GivesTheSameBitsForAnyThreadsWavesAndResidency) {
       for (const auto& waves :
            std::vector<std::vector<std::vector<int>>>{{{0}, {1, 2}, {3}}, {{3, 0, 2, 1}}}) {
         EXPECT_TRUE(SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
-                                           {.n_threads = n_threads, .waves = waves})))
+                                                {.n_threads = n_threads, .waves = waves})))
             << Name(kernels->level) << " " << n_threads;
       }
     }
-    EXPECT_TRUE(SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
-                                       {.n_threads = 2, .residency = Model::Residency::kRead})))
+    EXPECT_TRUE(
+        SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
+                                    {.n_threads = 2, .residency = Model::Residency::kRead})))
         << Name(kernels->level);
   }
 }

@@ -34,8 +34,7 @@ void Sweep::State::RunHead() {
     float* logits = tile + TileFloats(shape.model_dim);
     const Activations x = Rounded(NormedRows(rows), shape.model_dim, {&head},
                                   logits + rows.size() * shape.vocab_size);
-    MultiplyStored(kernels, x, head, 0, shape.vocab_size,
-                   {logits, vocab, rows.size()}, tile);
+    MultiplyStored(kernels, x, head, 0, shape.vocab_size, {logits, vocab, rows.size()}, tile);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       losses[row] = std::numeric_limits<float>::quiet_NaN();
       const auto next = static_cast<size_t>(row) + 1;

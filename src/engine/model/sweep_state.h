@@ -73,8 +73,8 @@ struct Sweep::State {
   void Embed(const NormWeights& next_norm);
   void Project();
   void ProjectTile(Range rows, Range heads, int worker);
-  void ProjectPart(const Activations& x, const WeightMatrix& w, std::span<const float> bias, Range dims,
-                   Rows out, float* tile);
+  void ProjectPart(const Activations& x, const WeightMatrix& w, std::span<const float> bias,
+                   Range dims, Rows out, float* tile);
   void NormHeads(std::span<const float> norm, Range dims, Rows out);
   void StoreKeys(Range rows, Range dims, const float* block);
   void StoreValues(Range rows, Range dims, const float* block);

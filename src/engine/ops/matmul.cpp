@@ -47,7 +47,8 @@ size_t TileFloats(int64_t k) {
 
 size_t RoundedFloats(int64_t n_rows, int64_t k) {
   static_assert(sizeof(RoundedBlock) % sizeof(float) == 0);
-  return static_cast<size_t>(n_rows * (k / kRoundedValues)) * (sizeof(RoundedBlock) / sizeof(float));
+  return static_cast<size_t>(n_rows * (k / kRoundedValues)) *
+         (sizeof(RoundedBlock) / sizeof(float));
 }
 
 Activations RoundRows(const KernelTable& kernels, Rows x, int64_t k, float* scratch) {

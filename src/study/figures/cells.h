@@ -1,4 +1,5 @@
-// Values to cells of a FigureTable: JSON and CSV have no NaN, so what could not be computed is null.
+// Values to cells of a FigureTable: JSON and CSV have no NaN, so what could not be computed is
+// null.
 #pragma once
 
 #include <cmath>

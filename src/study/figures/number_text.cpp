@@ -41,7 +41,8 @@ std::string WhyText(const std::vector<std::pair<std::string, std::string>>& reas
   }
   std::string text;
   for (const auto& [dataset, why] : named) {
-    text += fmt::format("{}{} ({})", text.empty() ? "No interval: " : ", ", Printable(dataset), why);
+    text +=
+        fmt::format("{}{} ({})", text.empty() ? "No interval: " : ", ", Printable(dataset), why);
   }
   return text.empty() ? text : text + ".\n";
 }

@@ -1,6 +1,6 @@
 // Eight columns of whole numbers and their sums, for vector_rounded.h. Bytes meet bytes in pairs of
-// 16 bits (maddubs), as many of which are added as cannot overflow; weights of 8 bits could overflow
-// in one pair, so they and the activations are widened to 16 bits first.
+// 16 bits (maddubs), as many of which are added as cannot overflow; weights of 8 bits could
+// overflow in one pair, so they and the activations are widened to 16 bits first.
 #pragma once
 
 #include <immintrin.h>
@@ -24,9 +24,7 @@ struct Columns {
   __m256i v;
 
   static Columns Set(int byte) { return {_mm256_set1_epi8(static_cast<char>(byte))}; }
-  static Columns SetWord(uint32_t bits) {
-    return {_mm256_set1_epi32(static_cast<int32_t>(bits))};
-  }
+  static Columns SetWord(uint32_t bits) { return {_mm256_set1_epi32(static_cast<int32_t>(bits))}; }
   static Columns Repeat16(const void* p) {
     return {_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)))};
   }
@@ -53,8 +51,8 @@ struct Columns {
   }
   // Byte i of each lane, four times, or widened with its sign.
   Columns RepeatByte(int i) const {
-    const __m256i first = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808,
-                                            0x0c0c0c0c);
+    const __m256i first = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404,
+                                            0x08080808, 0x0c0c0c0c);
     return {_mm256_shuffle_epi8(v, _mm256_add_epi8(first, _mm256_set1_epi8(static_cast<char>(i))))};
   }
   Columns SignedByte(int i) const {
@@ -144,8 +142,8 @@ constexpr int PairsThatFit(int largest) {
   return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : most;
 }
 
-// Additions stay where they are: GCC would put off those of a part to its end, and keep all products
-// in memory until then, at a third of the speed.
+// Additions stay where they are: GCC would put off those of a part to its end, and keep all
+// products in memory until then, at a third of the speed.
 inline __attribute__((always_inline)) __m256i Pinned(__m256i sum) {
   __asm__("" : "+x"(sum));
   return sum;
@@ -201,11 +199,10 @@ inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t
       constexpr int kFirst = Spec::kParts == 1 ? -Spec::kZero : 0;
       const int16_t factor_0 = part == 0 ? -Spec::kZero : kFirst;
       const int16_t factor_1 = part == 1 ? -Spec::kZero : kFirst;
-      const __m256i factors = _mm256_set1_epi32(
-          static_cast<int32_t>(static_cast<uint16_t>(factor_0) | uint32_t{static_cast<uint16_t>(factor_1)} << 16));
+      const __m256i factors = _mm256_set1_epi32(static_cast<int32_t>(
+          static_cast<uint16_t>(factor_0) | uint32_t{static_cast<uint16_t>(factor_1)} << 16));
       for (int r = 0; r < R; ++r) {
-        const __m256i halves =
-            Columns::FromFourCodes(x[static_cast<size_t>(r) * x_stride].sums).v;
+        const __m256i halves = Columns::FromFourCodes(x[static_cast<size_t>(r) * x_stride].sums).v;
         const __m256i correction = _mm256_madd_epi16(halves, factors);
         for (int c = 0; c < kGroups; ++c) {
           sums[r][c].v = _mm256_add_epi32(sums[r][c].v, correction);
@@ -239,8 +236,8 @@ double BytePeakOf(int64_t rounds) {
       sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
     }
   }
-  const __m256i total = _mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]),
-                                         _mm256_add_epi32(sums[2], sums[3]));
+  const __m256i total =
+      _mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3]));
   volatile int keep = _mm256_extract_epi32(total, 0);
   static_cast<void>(keep);
   return static_cast<double>(rounds) * 2 * 32 * kChains * kRun;

@@ -13,9 +13,9 @@ namespace moescope::engine {
 
 const KernelTable* Avx2Kernels() {
 #if defined(__AVX2__)
-  static constexpr KernelTable kTable = MakeKernelTable(
-      KernelLevel::kAvx2,
-      {.round = RoundActivations, .multiply = MultiplyRounded, .peak = BytePeak});
+  static constexpr KernelTable kTable =
+      MakeKernelTable(KernelLevel::kAvx2,
+                      {.round = RoundActivations, .multiply = MultiplyRounded, .peak = BytePeak});
   return &kTable;
 #else
   return nullptr;

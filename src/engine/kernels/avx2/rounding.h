@@ -18,9 +18,11 @@ inline void RoundBlock(const float* x, RoundedBlock& out) {
   const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
   for (int i = 0; i < 4; ++i) {
     values[i] = _mm256_loadu_ps(x + 8 * i);
-    largest = _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(values[i]), magnitude));
+    largest =
+        _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(values[i]), magnitude));
   }
-  __m128i four = _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
+  __m128i four =
+      _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
   four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
   four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
   const RoundingScale rounding = RoundingScaleOf(static_cast<uint32_t>(_mm_cvtsi128_si32(four)));
@@ -35,8 +37,8 @@ inline void RoundBlock(const float* x, RoundedBlock& out) {
                                      _mm256_packs_epi32(whole[2], whole[3]));
   codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.codes), codes);
-  const __m256i quarters = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), codes),
-                                             _mm256_set1_epi16(1));
+  const __m256i quarters =
+      _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), codes), _mm256_set1_epi16(1));
   alignas(32) int32_t sums[8];
   _mm256_store_si256(reinterpret_cast<__m256i*>(sums), quarters);
   const int first = sums[0] + sums[1] + sums[2] + sums[3];

@@ -1,5 +1,5 @@
-// Sixteen columns of whole numbers and their sums, for vector_rounded.h: dot products of four bytes,
-// added in 32 bits.
+// Sixteen columns of whole numbers and their sums, for vector_rounded.h: dot products of four
+// bytes, added in 32 bits.
 #pragma once
 
 #include <cstddef>
@@ -21,9 +21,7 @@ struct Columns {
   __m512i v;
 
   static Columns Set(int byte) { return {_mm512_set1_epi8(static_cast<char>(byte))}; }
-  static Columns SetWord(uint32_t bits) {
-    return {_mm512_set1_epi32(static_cast<int32_t>(bits))};
-  }
+  static Columns SetWord(uint32_t bits) { return {_mm512_set1_epi32(static_cast<int32_t>(bits))}; }
   static Columns Repeat16(const void* p) {
     return {_mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)))};
   }
@@ -125,9 +123,8 @@ inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t
   constexpr int kOther = Spec::kParts == 1 ? -Spec::kZero : 0;
   const int16_t factor_0 = part == 0 ? -Spec::kZero : kOther;
   const int16_t factor_1 = part == 1 ? -Spec::kZero : kOther;
-  const __m512i factors =
-      _mm512_set1_epi32(static_cast<int32_t>(static_cast<uint16_t>(factor_0) |
-                                             uint32_t{static_cast<uint16_t>(factor_1)} << 16));
+  const __m512i factors = _mm512_set1_epi32(static_cast<int32_t>(
+      static_cast<uint16_t>(factor_0) | uint32_t{static_cast<uint16_t>(factor_1)} << 16));
   for (int r = 0; r < R; ++r) {
     __m512i start = _mm512_setzero_si512();
     if constexpr (Spec::kZero != 0) {

@@ -171,8 +171,7 @@ void MultiplyRounded(DType dtype, const RoundedBlock* x, const void* w, size_t w
   int8_t codes[256];
   float steps[16], offsets[16];
   for (int column = 0; column < n_cols; ++column) {
-    const auto* stored =
-        static_cast<const std::byte*>(w) + static_cast<size_t>(column) * w_stride;
+    const auto* stored = static_cast<const std::byte*>(w) + static_cast<size_t>(column) * w_stride;
     for (int row = 0; row < n_rows; ++row) {
       out[static_cast<size_t>(row) * out_stride + static_cast<size_t>(column)] = 0;
     }
