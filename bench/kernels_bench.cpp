@@ -2,19 +2,22 @@
 // answers are checked against double, then each speed is printed beside the share of the level's
 // own fused-multiply-add peak. Time is processor time of the thread, so a busy neighbour costs
 // less.
-//   kernels_bench [seconds per row, default 0.3]
+//   kernels_bench [seconds per row, default 0.3 [rounded: only products of rounded activations]]
 #include <fmt/format.h>
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <random>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "base/function_ref.h"
 #include "base/platform/cpu.h"
+#include "base/tensor/block_codes.h"
 #include "base/tensor/convert_rows.h"
 #include "base/tensor/random_row.h"
 #include "engine/kernels/kernel_table.h"
@@ -54,14 +57,14 @@ struct Speed {
   double peak_gflops;
 };
 
-// Runs the work and, right after each run, fused operations for about as long. The clock of a
+// Runs the work and, right after each run, the peak loop for about as long. The clock of a
 // shared machine changes from moment to moment, so only neighbours in time are compared.
-Speed AgainstPeak(const KernelTable& kernels, double flops, double budget,
+Speed AgainstPeak(FunctionRef<double(int64_t)> run_peak, double flops, double budget,
                   FunctionRef<void()> work) {
   constexpr int64_t kFewRounds = 1 << 12;
   const double seconds = BestSeconds(0, work);
   const double round_seconds =
-      BestSeconds(0.01, [&] { kernels.fma_peak(kFewRounds); }) / static_cast<double>(kFewRounds);
+      BestSeconds(0.01, [&] { run_peak(kFewRounds); }) / static_cast<double>(kFewRounds);
   const auto rounds = std::max<int64_t>(kFewRounds, static_cast<int64_t>(seconds / round_seconds));
   std::vector<double> shares;
   Speed speed = {1e30, 0, 0};
@@ -70,7 +73,7 @@ Speed AgainstPeak(const KernelTable& kernels, double flops, double budget,
     const double start = ProcessorSeconds();
     work();
     const double middle = ProcessorSeconds();
-    const double peak_flops = kernels.fma_peak(rounds);
+    const double peak_flops = run_peak(rounds);
     const double peak = peak_flops / (ProcessorSeconds() - middle);
     speed.seconds = std::min(speed.seconds, middle - start);
     speed.peak_gflops = std::max(speed.peak_gflops, peak / 1e9);
@@ -108,7 +111,7 @@ void CheckProduct(const Product& shape, const std::vector<float>& x, const std::
 void RunProduct(const KernelTable& kernels, const char* kernel, const Product& shape, double budget,
                 FunctionRef<void()> work) {
   const double flops = 2.0 * shape.n_rows * shape.n_cols * shape.k;
-  const Speed speed = AgainstPeak(kernels, flops, budget, work);
+  const Speed speed = AgainstPeak(kernels.fma_peak, flops, budget, work);
   fmt::print("{:7} {:17} {:5} x {:5} x {:5}  {:8.1f} GFLOP/s  {:5.1f} % of {:.1f}  {}\n",
              Name(kernels.level), kernel, shape.n_rows, shape.n_cols, shape.k,
              flops / speed.seconds / 1e9, 100 * speed.share, speed.peak_gflops, shape.what);
@@ -191,6 +194,53 @@ void BenchDequantise(const KernelTable& kernels, double budget) {
   }
 }
 
+// Rounded activations times weights of a type, as a share of the level's peak for the type; the
+// answer against the scalar level, to the bit. Few rows: how fast stored weights are read, here
+// from a cache.
+void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape, double budget) {
+  const auto k = static_cast<size_t>(shape.k), n_cols = static_cast<size_t>(shape.n_cols);
+  const auto n_rows = static_cast<size_t>(shape.n_rows);
+  const auto x = Random(n_rows * k, 6);
+  const std::vector<std::byte> w = RandomRow(dtype, n_cols * k, 7);
+  const size_t w_stride = w.size() / n_cols, n_blocks = k / kRoundedValues;
+  std::vector<RoundedBlock> rounded(n_rows * n_blocks);
+  kernels.rounded.round(x.data(), k, rounded.data(), shape.n_rows, shape.k);
+  std::vector<float> out(n_rows * n_cols);
+  const double operations = 2.0 * static_cast<double>(n_rows * n_cols * k);
+  const Speed speed = AgainstPeak(
+      [&](int64_t rounds) { return kernels.rounded.peak(dtype, rounds); }, operations, budget,
+      [&] {
+        kernels.rounded.multiply(dtype, rounded.data(), w.data(), w_stride, out.data(), n_cols,
+                                 shape.n_rows, shape.n_cols, shape.k);
+      });
+  for (size_t i = 0; i < 50; ++i) {
+    const size_t row = i * 7919 % n_rows, column = i * 104729 % n_cols;
+    float expected;
+    KernelsFor(KernelLevel::kScalar)
+        ->rounded.multiply(dtype, &rounded[row * n_blocks], &w[column * w_stride], w_stride,
+                           &expected, 1, 1, 1, shape.k);
+    MOESCOPE_CHECK(std::bit_cast<uint32_t>(expected) ==
+                   std::bit_cast<uint32_t>(out[row * n_cols + column]));
+  }
+  fmt::print(
+      "{:7} rounded {:9} {:5} x {:5} x {:5}  {:8.1f} GOP/s  {:5.1f} % of {:.1f}  {:6.2f} GB/s "
+      "stored\n",
+      Name(kernels.level), Name(dtype), shape.n_rows, shape.n_cols, shape.k,
+      operations / speed.seconds / 1e9, 100 * speed.share, speed.peak_gflops,
+      static_cast<double>(w.size()) / speed.seconds / 1e9);
+}
+
+void BenchRounded(const KernelTable& kernels, double budget) {
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (CodesOf(dtype).part == 0) continue;
+    for (const Product& shape :
+         {Product{"", 256, 256, 4096}, Product{"", 16, 256, 4096}, Product{"", 1, 256, 4096}}) {
+      BenchRounded(kernels, dtype, shape, budget);
+    }
+  }
+}
+
 void Bench(const KernelTable& kernels, double budget) {
   constexpr Product kProducts[] = {
       {"the demo model's matrices", 1000, 256, 256},
@@ -211,6 +261,7 @@ void Bench(const KernelTable& kernels, double budget) {
   for (const Product& shape : kAttention) BenchColumns(kernels, shape, budget);
   BenchRows(kernels, budget);
   BenchDequantise(kernels, budget);
+  BenchRounded(kernels, budget);
 }
 
 }  // namespace
@@ -219,9 +270,12 @@ void Bench(const KernelTable& kernels, double budget) {
 int main(int argc, char** argv) {
   using namespace moescope;
   const double budget = argc > 1 ? std::atof(argv[1]) : 0.3;
+  const bool rounded_only = argc > 2 && std::string_view(argv[2]) == "rounded";
   ScopedFlushToZero flush;
   for (auto level :
        {engine::KernelLevel::kScalar, engine::KernelLevel::kAvx2, engine::KernelLevel::kAvx512}) {
-    if (const auto* kernels = engine::KernelsFor(level)) engine::Bench(*kernels, budget);
+    const auto* kernels = engine::KernelsFor(level);
+    if (kernels == nullptr) continue;
+    rounded_only ? engine::BenchRounded(*kernels, budget) : engine::Bench(*kernels, budget);
   }
 }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "engine/kernels/kernel_table.h"
+#include "engine/model/model.h"
 #include "files/checkpoint.h"
 #include "lab/session_bench.h"
 #include "lab/trace.h"
@@ -87,7 +88,7 @@ class SweepBench {
     if (options_.n_tokens == 0) options_.n_tokens = kSweepTokens;
     files::Checkpoint checkpoint = files::Checkpoint::Open(options.model);
     const files::ModelConfig& config = checkpoint.config();
-    type_ = Name(checkpoint.tensor({files::TensorKind::kGateProj, 0, 0}).dtype);
+    dtype_ = checkpoint.tensor({files::TensorKind::kGateProj, 0, 0}).dtype;
     trace_.model = options.model;
     text::DataSpec random;
     random.name = "random";
@@ -97,10 +98,12 @@ class SweepBench {
                      .chunk = std::min(options.chunk, config.context)};
     trace_.n_threads = options.n_threads;
     trace_.memory_bytes = options.memory_bytes;
-    Run(/*write=*/false);  // pages in the weights, and sets the answer
+    trace_.read_weights = options.read_weights;
+    trace_.precision = options.precision;
   }
 
   BenchRow Sweep() {
+    PageIn();
     BenchRow row = Describe("sweep");
     std::vector<double> rates;
     double flops_per_token = 0;
@@ -110,7 +113,7 @@ class SweepBench {
       flops_per_token = summary.flops / static_cast<double>(summary.n_tokens);
     }
     row.tokens_per_s = SpreadOf(rates);
-    row.limit = "fp32";
+    row.limit = engine::RoundsActivations(options_.precision, dtype_) ? "int8" : "fp32";
     row.gflops = row.tokens_per_s.median * flops_per_token / 1e9;
     return row;
   }
@@ -118,6 +121,7 @@ class SweepBench {
   // Pairs of the bare sweep and the same sweep traced. Which one goes first alternates, so that
   // drift hits both alike.
   BenchRow TraceOverhead() {
+    PageIn();
     BenchRow row = Describe("trace_overhead");
     std::vector<double> rates, cpu_ratios, wall_ratios;
     for (int pair = 0; pair < options_.n_runs; ++pair) {
@@ -137,6 +141,11 @@ class SweepBench {
   }
 
  private:
+  // The first run pages in the weights and sets the answer.
+  void PageIn() {
+    if (n_checked_ == 0) Run(/*write=*/false);
+  }
+
   TraceSummary Run(bool write) {
     std::string run = scratch_.File("run");
     fs::remove_all(run);
@@ -154,9 +163,9 @@ class SweepBench {
   BenchRow Describe(const std::string& what) const {
     BenchRow row;
     row.what = what;
-    row.type = type_;
+    row.type = Name(dtype_);
     row.level = level_;
-    row.precision = "exact";
+    row.precision = Name(options_.precision);
     row.n_tokens = options_.n_tokens;
     row.checked = "loss equal to the bit in every run";
     return row;
@@ -165,7 +174,7 @@ class SweepBench {
   BenchOptions options_;
   ScratchFolder scratch_;
   TraceOptions trace_;
-  std::string type_;
+  DType dtype_;  // of the expert weights
   std::string level_;
   int n_checked_ = 0;
   double loss_sum_ = 0;
@@ -173,9 +182,11 @@ class SweepBench {
 
 // Prefill or decode. Of a model small enough for a cache the share of DRAM may pass 1.
 BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
-  const auto model = engine::Model::Open(options.model);
+  const auto model =
+      engine::Model::Open(options.model, options.read_weights ? engine::Model::Residency::kRead
+                                                              : engine::Model::Residency::kMapped);
   ThreadPool pool(options.n_threads);
-  SessionBench bench(*model, pool, options.memory_bytes);
+  SessionBench bench(*model, pool, options.precision, options.memory_bytes);
   const bool decodes = what == "decode";
   const int n_tokens = options.n_tokens > 0 ? static_cast<int>(options.n_tokens)
                        : decodes            ? kDecodeTokens
@@ -184,14 +195,17 @@ BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
       decodes ? bench.Decode(n_tokens, options.n_runs) : bench.Prefill(n_tokens, options.n_runs);
   BenchRow row;
   row.what = what;
-  row.type = Name(model->checkpoint().tensor({files::TensorKind::kGateProj, 0, 0}).dtype);
+  const DType dtype = model->checkpoint().tensor({files::TensorKind::kGateProj, 0, 0}).dtype;
+  row.type = Name(dtype);
   row.level = Name(engine::SelectKernels().level);
-  row.precision = "exact";
+  row.precision = Name(options.precision);
   row.n_tokens = n_tokens;
   row.tokens_per_s = SpreadOf(rates.tokens_per_s);
   row.gflops = row.tokens_per_s.median * rates.flops_per_token / 1e9;
   row.gb_per_s = row.tokens_per_s.median * static_cast<double>(rates.bytes_per_token) / 1e9;
-  row.limit = decodes ? "dram" : "fp32";
+  row.limit = decodes                                               ? "dram"
+              : engine::RoundsActivations(options.precision, dtype) ? "int8"
+                                                                    : "fp32";
   row.checked = "logits equal to the bit in every run";
   return row;
 }
@@ -226,9 +240,14 @@ BenchResult Bench(const BenchOptions& options) {
   engine::MachineLimits& machine = result.machine;
   machine.dram_gb_per_s = std::max(machine.dram_gb_per_s, after.dram_gb_per_s);
   machine.fp32_gflops = std::max(machine.fp32_gflops, after.fp32_gflops);
+  for (size_t i = 0; i < machine.int8.size(); ++i) {
+    machine.int8[i].gops = std::max(machine.int8[i].gops, after.int8[i].gops);
+  }
   for (BenchRow& row : result.rows) {
     row.share_of_limit = row.limit == "dram" ? row.gb_per_s / machine.dram_gb_per_s
-                                             : row.gflops / machine.fp32_gflops;
+                         : row.limit == "int8"
+                             ? row.gflops / machine.Int8Gops(FindDType(row.type).value())
+                             : row.gflops / machine.fp32_gflops;
   }
   return result;
 }

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "base/tensor/dtype.h"
 #include "engine/kernels/machine_limits.h"
+#include "engine/ops/precision.h"
 
 namespace moescope::lab {
 
@@ -14,10 +16,12 @@ struct BenchOptions {
   std::string model;
   std::vector<std::string> what;  // "sweep", "prefill", "decode", "trace_overhead"
   int64_t n_tokens = 0;           // 0: 512 of a prefill, 64 decoded, else 16,384
+  engine::Precision precision = engine::Precision::kExact;
   int chunk = 512;
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;
+  bool read_weights = false;  // read into memory rather than mapped
 };
 
 // Smallest, middle and largest of several measurements.
@@ -34,7 +38,7 @@ struct BenchRow {
   Spread tokens_per_s;
   double gflops = 0;    // 10^9 floating-point operations actually run per second, at the median
   double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median: decode
-  std::string limit;    // "fp32", "dram"
+  std::string limit;    // "fp32", "int8", "dram"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
   // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour

@@ -49,7 +49,7 @@ store::RunDescription DescribeRun(const engine::Model& model, const text::Tokeni
   for (const text::DataSpec& spec : described.data) {
     run.datasets.push_back({spec.name, spec.unit_field, spec.text_template});
   }
-  run.precision = "exact";
+  run.precision = Name(described.precision);
   run.kernel_level = Name(kernels.level);
   run.engine_version = MOESCOPE_VERSION;
   return run;

@@ -139,7 +139,10 @@ class Measurer {
     const int64_t wave_rows = WaveRows(SimilaritySums::Bytes(n_units, config_.n_layers));
     EmbeddingSimilarityProbe probe(*opened_.model, kernels_, wave_rows, sums);
     engine::Sweep sweep(*opened_.model, kernels_, pool_,
-                        {.wave_rows = wave_rows, .max_sequence = chunk_, .predictions = true});
+                        {.wave_rows = wave_rows,
+                         .max_sequence = chunk_,
+                         .predictions = true,
+                         .precision = options_.precision});
     NullDraws draws(text_, options_.seed);
     ProgressBar progress("embeddings", text_.ids.size(), "tokens");
     size_t done = 0;
@@ -153,8 +156,9 @@ class Measurer {
       done += rows_.size();
       progress.Update(done);
     }
-    return {.description = DescribeRun(*opened_.model, *opened_.tokenizer, kernels_,
-                                       {options_.data, options_.policy, chunk_, options_.raw}),
+    return {.description = DescribeRun(
+                *opened_.model, *opened_.tokenizer, kernels_,
+                {options_.data, options_.policy, chunk_, options_.raw, options_.precision}),
             .n_documents = text_.n_documents,
             .n_rows = static_cast<int64_t>(text_.ids.size()),
             .units = std::move(text_.units),
@@ -197,8 +201,9 @@ class Measurer {
     }
     const uint64_t per_row =
         sizeof(RowTokens) + sizeof(int32_t) + EmbeddingSimilarityProbe::BytesPerRow(config_);
-    int64_t rows =
-        engine::PlanSweep(config_, memory - kept, chunk_, pool_.n_threads(), per_row).wave_rows;
+    int64_t rows = engine::PlanSweep(config_, memory - kept, chunk_, pool_.n_threads(), per_row,
+                                     options_.precision)
+                       .wave_rows;
     if (options_.wave_tokens > 0) {
       rows = std::min(rows, std::max<int64_t>(options_.wave_tokens, chunk_));
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/precision.h"
 #include "lab/embedding_similarity.h"
 #include "lab/text_model.h"
 #include "store/run_description.h"
@@ -21,6 +22,7 @@ struct EmbeddingOptions {
   uint64_t memory_bytes = 0;    // 0: half of what is available
   int64_t wave_tokens = 0;      // 0: as planned
   uint64_t seed = 1;            // of the tokens drawn for the nulls
+  engine::Precision precision = engine::Precision::kExact;
 };
 
 // A unit of a data set with its plain rows.

@@ -78,14 +78,16 @@ uint64_t BytesOfAToken(const files::Checkpoint& checkpoint) {
 
 }  // namespace
 
-SessionBench::SessionBench(const engine::Model& model, ThreadPool& pool, uint64_t memory_bytes)
-    : model_(model), pool_(pool), memory_bytes_(memory_bytes) {}
+SessionBench::SessionBench(const engine::Model& model, ThreadPool& pool,
+                           engine::Precision precision, uint64_t memory_bytes)
+    : model_(model), pool_(pool), precision_(precision), memory_bytes_(memory_bytes) {}
 
 SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> ids = RandomIds(n_tokens, config.vocab_size);
-  engine::Session session(model_, engine::SelectKernels(), pool_,
-                          {.context = n_tokens, .memory_bytes = memory_bytes_});
+  engine::Session session(
+      model_, engine::SelectKernels(), pool_,
+      {.context = n_tokens, .memory_bytes = memory_bytes_, .precision = precision_});
   SessionRates rates;
   rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
     session.Truncate(0);
@@ -104,7 +106,9 @@ SessionRates SessionBench::Decode(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> prompt = RandomIds(kPromptTokens, config.vocab_size);
   engine::Session session(model_, engine::SelectKernels(), pool_,
-                          {.context = kPromptTokens + n_tokens, .memory_bytes = memory_bytes_});
+                          {.context = kPromptTokens + n_tokens,
+                           .memory_bytes = memory_bytes_,
+                           .precision = precision_});
   SessionRates rates;
   rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
     session.Truncate(0);

@@ -7,6 +7,7 @@
 
 #include "base/parallel/thread_pool.h"
 #include "engine/model/model.h"
+#include "engine/ops/precision.h"
 
 namespace moescope::lab {
 
@@ -22,7 +23,8 @@ struct SessionRates {
 class SessionBench {
  public:
   // The first run of each kind is not counted: it pages the weights in.
-  SessionBench(const engine::Model& model, ThreadPool& pool, uint64_t memory_bytes);
+  SessionBench(const engine::Model& model, ThreadPool& pool, engine::Precision precision,
+               uint64_t memory_bytes);
 
   // `n_tokens` at once. Throws Error(kBadInput) beyond the model's context, Error(kInternal) when
   // two runs differ.
@@ -33,6 +35,7 @@ class SessionBench {
  private:
   const engine::Model& model_;
   ThreadPool& pool_;
+  engine::Precision precision_;
   uint64_t memory_bytes_;
 };
 

@@ -17,6 +17,7 @@
 #include "lab/chat.h"
 #include "lab/decision_collector.h"
 #include "lab/describe_run.h"
+#include "lab/precision_note.h"
 #include "lab/text_model.h"
 #include "lab/trace_memory.h"
 #include "store/run_writer.h"
@@ -104,9 +105,11 @@ class Tracer {
         return summary_;
       }
     }
-    sweep_ = std::make_unique<engine::Sweep>(
-        *model_, kernels_, pool_,
-        engine::SweepOptions{.wave_rows = summary_.wave_rows, .max_sequence = chunk_});
+    if (!options_.output.empty()) PrintPrecisionNote(*model_, options_.precision);
+    sweep_ = std::make_unique<engine::Sweep>(*model_, kernels_, pool_,
+                                             engine::SweepOptions{.wave_rows = summary_.wave_rows,
+                                                                  .max_sequence = chunk_,
+                                                                  .precision = options_.precision});
     collector_ = std::make_unique<DecisionCollector>(model_->router(), model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();
@@ -135,8 +138,9 @@ class Tracer {
                       "has no router; leave --logits out",
                       options_.model));
     }
-    store::RunDescription run = DescribeRun(*model_, *tokenizer_, kernels_,
-                                            {options_.data, options_.policy, chunk_, options_.raw});
+    store::RunDescription run =
+        DescribeRun(*model_, *tokenizer_, kernels_,
+                    {options_.data, options_.policy, chunk_, options_.raw, options_.precision});
     run.has_logits = options_.logits;
     run.tokens_per_part = options_.tokens_per_part;
     return run;
@@ -156,7 +160,8 @@ class Tracer {
                                                           .chunk = chunk_,
                                                           .n_threads = pool_.n_threads(),
                                                           .logits = options_.logits,
-                                                          .writes = !options_.output.empty()});
+                                                          .writes = !options_.output.empty(),
+                                                          .precision = options_.precision});
     summary_.wave_rows = plan.wave_rows;
     if (options_.wave_tokens > 0) {
       summary_.wave_rows =

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/precision.h"
 #include "text/document.h"
 #include "text/sequences.h"
 
@@ -24,6 +25,7 @@ struct TraceOptions {
   int64_t wave_tokens = 0;      // 0: as planned; smaller waves lose less to a kill
   int64_t tokens_per_part = int64_t{1} << 20;
   bool read_weights = false;  // read into memory rather than mapped
+  engine::Precision precision = engine::Precision::kExact;
 };
 
 struct DatasetSummary {

@@ -30,7 +30,8 @@ engine::SweepPlan PlanTrace(const files::ModelConfig& config, const TraceMemory&
   router.experts_per_token = config.experts_per_token;
   uint64_t kept_per_row = sizeof(store::TokenRecord) +
                           DecisionCollector::BytesPerRow(router, config.n_layers, memory.logits);
-  return engine::PlanSweep(config, sweep_bytes, memory.chunk, memory.n_threads, kept_per_row);
+  return engine::PlanSweep(config, sweep_bytes, memory.chunk, memory.n_threads, kept_per_row,
+                           memory.precision);
 }
 
 }  // namespace moescope::lab

@@ -18,6 +18,7 @@ struct TraceMemory {
   int n_threads = 0;
   bool logits = false;  // all router logits are kept
   bool writes = true;   // a run is written
+  engine::Precision precision = engine::Precision::kExact;
 };
 // The largest wave that fits beside the store and the decisions kept for each row.
 // Throws Error(kResource) as PlanSweep.

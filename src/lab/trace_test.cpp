@@ -143,6 +143,24 @@ TEST_F(TraceTest, RefusesToGoOnWithAnotherChunkAndNamesIt) {
   }
 }
 
+TEST(Trace, RecordsThePrecisionAndGoesOnWithNoOther) {
+  TraceOptions options = SampleOptions("trace_precision");
+  options.precision = engine::Precision::kFast;
+  options.policy.max_tokens = 300;
+  Trace(options);
+  EXPECT_EQ(store::Run::Open(options.output).description().precision, "fast");
+  options.precision = engine::Precision::kExact;
+  try {
+    Trace(options);
+    ADD_FAILURE() << "went on";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("precision: \"fast\", not \"exact\""),
+              std::string::npos)
+        << error.what();
+  }
+  fs::remove_all(options.output);
+}
+
 TEST(Trace, ReadsEachWeightOnceAWave) {
   TraceOptions options = SampleOptions("trace_bytes");
   options.output.clear();

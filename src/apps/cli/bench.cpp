@@ -3,10 +3,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "apps/cli/command.h"
 #include "base/error.h"
@@ -19,12 +21,32 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// By weight type.
+ordered_json Int8Json(const engine::MachineLimits& machine) {
+  ordered_json json;
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (machine.Int8Gops(dtype) > 0) json[std::string(Name(dtype))] = machine.Int8Gops(dtype);
+  }
+  return json;
+}
+
+std::string TypesWithPeak(const engine::MachineLimits& machine, double gops) {
+  std::vector<std::string_view> names;
+  for (int i = 0; i < kNDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (machine.Int8Gops(dtype) == gops) names.push_back(Name(dtype));
+  }
+  return fmt::format("{}", fmt::join(names, " "));
+}
+
 ordered_json MachineJson(const engine::MachineLimits& machine) {
   return {{"cpu", machine.cpu},
           {"threads", machine.n_threads},
           {"level", Name(machine.level)},
           {"dram_gb_per_s", machine.dram_gb_per_s},
-          {"fp32_gflops", machine.fp32_gflops}};
+          {"fp32_gflops", machine.fp32_gflops},
+          {"int8_gops", Int8Json(machine)}};
 }
 
 ordered_json SpreadJson(const lab::Spread& spread) {
@@ -66,18 +88,23 @@ void PrintText(const lab::BenchResult& result) {
   fmt::print("{}, {} threads, {} kernels\n", machine.cpu, machine.n_threads, Name(machine.level));
   fmt::print("DRAM read   {:8.1f} GB/s\nfp32 FMA    {:8.1f} GFLOPS\n", machine.dram_gb_per_s,
              machine.fp32_gflops);
+  for (const auto& peak : machine.int8) {
+    fmt::print("int8        {:8.1f} GOPS     {}\n", peak.gops, TypesWithPeak(machine, peak.gops));
+  }
   if (result.rows.empty()) return;
-  fmt::print("\n{:<15} {:<6} {:<7} {:>8} {:>27}  {}\n", "what", "type", "level", "tokens",
-             "tokens/s min median max", "share");
+  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision",
+             "tokens", "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
-    std::string share = row.limit.empty()
-                            ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
-                                          Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
-                            : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
-                                          row.limit == "dram" ? "DRAM bandwidth" : "fp32 peak");
-    fmt::print("{:<15} {:<6} {:<7} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what, row.type,
-               row.level, FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
-               row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
+    std::string share =
+        row.limit.empty()
+            ? fmt::format("of the bare sweep: CPU time {}, wall time {}", Ratio(row.cpu_ratio),
+                          Ratio(row.wall_ratio))
+            : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
+                          row.limit == "dram" ? "DRAM bandwidth" : row.limit + " peak");
+    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what,
+               row.type, row.level, row.precision, FormatCount(static_cast<uint64_t>(row.n_tokens)),
+               row.tokens_per_s.min, row.tokens_per_s.median, row.tokens_per_s.max, share,
+               row.checked);
   }
 }
 
@@ -106,6 +133,7 @@ std::function<void()> AddBench(CLI::App& app) {
     lab::BenchOptions bench;
     lab::ShapeModelOptions shape;
     std::string memory, type = "Q4_K", cache;
+    std::string precision = "exact", weights = "mapped";
     bool machine_only = false;
     bool json = false;
   };
@@ -126,6 +154,12 @@ std::function<void()> AddBench(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--cache", options->cache, "where models of a shape are kept")
       ->default_str(CacheFolder());
+  app.add_option("--precision", options->precision, "exact or fast")
+      ->check(CLI::IsMember({"exact", "fast"}))
+      ->capture_default_str();
+  app.add_option("--weights", options->weights, "how weights reach memory")
+      ->check(CLI::IsMember({"mapped", "read"}))
+      ->capture_default_str();
   app.add_option("--what", bench.what, "sweep, prefill, decode, trace_overhead")->delimiter(',');
   app.add_option("--tokens", bench.n_tokens,
                  "tokens of one run (default: 16,384; of a prefill 512, decoded 64)")
@@ -146,6 +180,8 @@ std::function<void()> AddBench(CLI::App& app) {
     if (options->machine_only) {
       result.machine = lab::BenchMachine(chosen.n_threads);
     } else {
+      chosen.precision = engine::ParsePrecision(options->precision);
+      chosen.read_weights = options->weights == "read";
       if (!options->shape.shape.empty()) {
         options->shape.dtype = ParseType(options->type);
         chosen.model = lab::MakeShapeModel(options->shape,

@@ -1,5 +1,6 @@
 // moescope chat: a conversation, line by line, through the model's chat template.
 #include "lab/chat.h"
+#include "lab/precision_note.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "apps/cli/generation_options.h"
 #include "base/cancellation.h"
 #include "base/error.h"
+#include "lab/precision_note.h"
 #include "lab/text_model.h"
 
 namespace moescope::cli {
@@ -36,6 +38,7 @@ class Chat {
         pool_(options.generation.n_threads),
         session_(*opened_.model, engine::SelectKernels(), pool_,
                  options.generation.Session(opened_.model->config())) {
+    lab::PrintPrecisionNote(*opened_.model, engine::ParsePrecision(options.generation.precision));
     engine::CheckSampling(options.generation.generate.sampling);
     Clear();
   }
@@ -116,7 +119,7 @@ class Chat {
     }
     const nlohmann::ordered_json answer = {{"rows", rows},
                                            {"model", opened_.model->checkpoint().Identity()},
-                                           {"precision", "exact"},
+                                           {"precision", options_.generation.precision},
                                            {"kernel_level", Name(engine::SelectKernels().level)}};
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }

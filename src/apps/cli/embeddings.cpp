@@ -94,7 +94,8 @@ void RunEmbeddings(const EmbeddingsOptions& options) {
                               .n_threads = text.n_threads,
                               .memory_bytes = text.MemoryBytes(),
                               .wave_tokens = options.wave_tokens,
-                              .seed = options.bootstrap.seed},
+                              .seed = options.bootstrap.seed,
+                              .precision = text.Precision()},
                              store::MakeParquetOpener());
   ThreadPool pool(text.n_threads);
   std::vector<study::EmbeddingRow> rows =

@@ -42,6 +42,10 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
   app.add_option("--weights", options.weights, "how weights reach memory")
       ->check(CLI::IsMember({"mapped", "read"}))
       ->capture_default_str();
+  app.add_option("--precision", options.precision,
+                 "exact, or fast: activations rounded to 8 bits where weights are quantised")
+      ->check(CLI::IsMember({"exact", "fast"}))
+      ->capture_default_str();
 }
 
 engine::Model::Residency GenerationOptions::Residency() const {
@@ -51,7 +55,8 @@ engine::Model::Residency GenerationOptions::Residency() const {
 engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& config) const {
   const int fallback = std::min(config.context, kDefaultContext);
   return {.context = context > 0 ? context : fallback,
-          .memory_bytes = memory.empty() ? 0 : ParseBytes(memory)};
+          .memory_bytes = memory.empty() ? 0 : ParseBytes(memory),
+          .precision = engine::ParsePrecision(precision)};
 }
 
 }  // namespace moescope::cli

@@ -20,6 +20,7 @@ struct GenerationOptions {
   int n_threads = 0;
   std::string memory;
   std::string weights = "mapped";
+  std::string precision = "exact";
   bool ignore_end = false;
   engine::GenerateOptions generate;
 
@@ -31,7 +32,7 @@ struct GenerationOptions {
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,
-// --ignore-end, --memory, --weights.
+// --ignore-end, --memory, --weights, --precision.
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
 }  // namespace moescope::cli

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "lab/chat.h"
+#include "lab/precision_note.h"
 #include "lab/route_watcher.h"
 #include "lab/text_model.h"
 #include "study/figures/coloured_token.h"
@@ -98,6 +99,7 @@ class Runner {
         kernels_(engine::SelectKernels()),
         session_(*opened_.model, kernels_, pool_,
                  options.generation.Session(opened_.model->config())) {
+    lab::PrintPrecisionNote(*opened_.model, engine::ParsePrecision(options.generation.precision));
     if (!options.routes) return;
     const files::ModelConfig& config = opened_.model->config();
     if (config.dense()) {
@@ -201,7 +203,7 @@ class Runner {
         {"temperature", sampling.temperature},
         {"seed", sampling.seed},
         {"model", opened_.model->checkpoint().Identity()},
-        {"precision", "exact"},
+        {"precision", options_.generation.precision},
         {"kernel_level", Name(kernels_.level)}};
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }

@@ -37,7 +37,8 @@ std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app) {
       ->check(CLI::Range(2, 1 << 24));
   app.add_option("--max-tokens", options->max_tokens, "stop after so many tokens")
       ->check(CLI::PositiveNumber);
-  app.add_option("--precision", options->precision, "exact; fast is not built yet")
+  app.add_option("--precision", options->precision,
+                 "exact, or fast: activations rounded to 8 bits where weights are quantised")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
   app.add_option("--memory", options->memory, "memory to use, such as 96M or 2G");
@@ -47,10 +48,6 @@ std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app) {
 }
 
 std::vector<text::DataSpec> TextOptions::Data() const {
-  if (precision != "exact") {
-    throw Error(ErrorKind::kUnsupported,
-                "--precision fast: not built yet; leave the option out to run in exact precision");
-  }
   std::vector<text::DataSpec> specs;
   for (const std::string& argument : data) {
     specs.push_back(text::ParseDataSpec(argument));
@@ -89,6 +86,10 @@ text::SequencePolicy TextOptions::Policy() const {
   policy.chunk = chunk;
   policy.max_tokens = max_tokens;
   return policy;
+}
+
+engine::Precision TextOptions::Precision() const {
+  return engine::ParsePrecision(precision);
 }
 
 uint64_t TextOptions::MemoryBytes() const {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/precision.h"
 #include "text/document.h"
 #include "text/sequences.h"
 
@@ -32,6 +33,7 @@ struct TextOptions {
 
   std::vector<text::DataSpec> Data() const;
   text::SequencePolicy Policy() const;
+  engine::Precision Precision() const;
   uint64_t MemoryBytes() const;  // 0: not given
 };
 

@@ -40,7 +40,7 @@ void PrintJson(const lab::TraceOptions& options, const lab::TraceSummary& summar
                                    {"seconds", summary.seconds},
                                    {"sweep_seconds", summary.sweep_seconds},
                                    {"weight_bytes_read", summary.weight_bytes},
-                                   {"precision", "exact"},
+                                   {"precision", Name(options.precision)},
                                    {"kernel_level", summary.kernel_level}};
   fmt::print("{}\n", result.dump(2));
 }
@@ -66,9 +66,10 @@ void PrintSummary(const lab::TraceOptions& options, const lab::TraceSummary& sum
                FormatCount(static_cast<uint64_t>(dataset.n_tokens)), loss, std::exp(loss));
   }
   double rate = summary.seconds > 0 ? static_cast<double>(summary.n_tokens) / summary.seconds : 0;
-  fmt::print("\n{} tokens in {} ({} tokens/s, exact, {})\n",
+  fmt::print("\n{} tokens in {} ({} tokens/s, {}, {})\n",
              FormatCount(static_cast<uint64_t>(summary.n_tokens)), FormatSeconds(summary.seconds),
-             FormatCount(static_cast<uint64_t>(rate)), summary.kernel_level);
+             FormatCount(static_cast<uint64_t>(rate)), Name(options.precision),
+             summary.kernel_level);
   fmt::print("next: moescope figure {1} {0}\n      moescope report {0} -o report.html\n",
              options.output, summary.is_dense ? "perplexity" : "table5");
 }
@@ -106,6 +107,7 @@ std::function<void()> AddTrace(CLI::App& app) {
     trace.raw = options->text->raw;
     trace.n_threads = options->text->n_threads;
     trace.memory_bytes = options->text->MemoryBytes();
+    trace.precision = options->text->Precision();
     trace.read_weights = options->weights == "read";
     lab::TraceSummary summary = lab::Trace(trace, store::MakeParquetOpener());
     options->json ? PrintJson(trace, summary) : PrintSummary(trace, summary);

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/tensor/block_codes.h"
 #include "base/tensor/quant_blocks.h"
 
 namespace moescope {
@@ -35,43 +36,49 @@ int FiveBits(const uint8_t* nibbles, const uint8_t* high_bits, int i) {
   return FourBits(nibbles, i) | Bit(high_bits, i) << 4;
 }
 
-void Dequantise(const BlockQ4_0& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ4_0& block, F value) {
   const float scale = ToFloat(block.scale);
   for (int i = 0; i < 32; ++i) {
-    out[i] = scale * static_cast<float>(FourBits(block.nibbles, i) - 8);
+    value(i, scale, FourBits(block.nibbles, i) - 8);
   }
 }
 
-void Dequantise(const BlockQ4_1& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ4_1& block, F value) {
   const float scale = ToFloat(block.scale), offset = ToFloat(block.offset);
   for (int i = 0; i < 32; ++i) {
-    out[i] = scale * static_cast<float>(FourBits(block.nibbles, i)) + offset;
+    value(i, scale, FourBits(block.nibbles, i), offset);
   }
 }
 
-void Dequantise(const BlockQ5_0& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ5_0& block, F value) {
   const float scale = ToFloat(block.scale);
   for (int i = 0; i < 32; ++i) {
-    out[i] = scale * static_cast<float>(FiveBits(block.nibbles, block.high_bits, i) - 16);
+    value(i, scale, FiveBits(block.nibbles, block.high_bits, i) - 16);
   }
 }
 
-void Dequantise(const BlockQ5_1& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ5_1& block, F value) {
   const float scale = ToFloat(block.scale), offset = ToFloat(block.offset);
   for (int i = 0; i < 32; ++i) {
-    out[i] = scale * static_cast<float>(FiveBits(block.nibbles, block.high_bits, i)) + offset;
+    value(i, scale, FiveBits(block.nibbles, block.high_bits, i), offset);
   }
 }
 
-void Dequantise(const BlockQ8_0& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ8_0& block, F value) {
   const float scale = ToFloat(block.scale);
-  for (int i = 0; i < 32; ++i) out[i] = scale * static_cast<float>(block.values[i]);
+  for (int i = 0; i < 32; ++i) value(i, scale, block.values[i]);
 }
 
-void Dequantise(const BlockIQ4_NL& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockIQ4_NL& block, F value) {
   const float scale = ToFloat(block.scale);
   for (int i = 0; i < 32; ++i) {
-    out[i] = scale * static_cast<float>(kIq4Values[FourBits(block.nibbles, i)]);
+    value(i, scale, kIq4Values[FourBits(block.nibbles, i)]);
   }
 }
 
@@ -81,10 +88,11 @@ float HalvedPowerOfTwo(uint8_t exponent) {
   return std::bit_cast<float>(bits);
 }
 
-void Dequantise(const BlockMXFP4& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockMXFP4& block, F value) {
   const float scale = HalvedPowerOfTwo(block.exponent);
   for (int i = 0; i < 32; ++i) {
-    out[i] = scale * static_cast<float>(kMxfp4Values[FourBits(block.nibbles, i)]);
+    value(i, scale, kMxfp4Values[FourBits(block.nibbles, i)]);
   }
 }
 
@@ -93,13 +101,14 @@ int TwoBits(const uint8_t* codes, int i) {
   return codes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
 }
 
-void Dequantise(const BlockQ2_K& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ2_K& block, F value) {
   const float scale = ToFloat(block.scale), min_scale = ToFloat(block.min_scale);
   for (int i = 0; i < kSuperBlock; ++i) {
     const uint8_t part = block.parts[i / 16];
     const float step = scale * static_cast<float>(Low(part));
     const float minimum = min_scale * static_cast<float>(High(part));
-    out[i] = step * static_cast<float>(TwoBits(block.codes, i)) - minimum;
+    value(i, step, TwoBits(block.codes, i), -minimum);
   }
 }
 
@@ -109,12 +118,13 @@ int PartScale(const BlockQ3_K& block, int part) {
   return low | (block.parts[8 + part % 4] >> (part / 4 * 2) & 3) << 4;
 }
 
-void Dequantise(const BlockQ3_K& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ3_K& block, F value) {
   const float scale = ToFloat(block.scale);
   for (int i = 0; i < kSuperBlock; ++i) {
     const float step = scale * static_cast<float>(PartScale(block, i / 16) - 32);
     const int high = block.high_bits[i % 32] >> (i / 32) & 1;
-    out[i] = step * static_cast<float>((TwoBits(block.codes, i) | high << 2) - 4);
+    value(i, step, (TwoBits(block.codes, i) | high << 2) - 4);
   }
 }
 
@@ -134,17 +144,19 @@ int FourBitsOfSuperBlock(const uint8_t (&nibbles)[128], int i) {
   return i % 64 < 32 ? Low(byte) : High(byte);
 }
 
-void Dequantise(const BlockQ4_K& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ4_K& block, F value) {
   const float scale = ToFloat(block.scale), min_scale = ToFloat(block.min_scale);
   for (int i = 0; i < kSuperBlock; ++i) {
     const ScaleAndMinimum part = PartOf(block.parts, i / 32);
     const float step = scale * static_cast<float>(part.scale);
     const float minimum = min_scale * static_cast<float>(part.minimum);
-    out[i] = step * static_cast<float>(FourBitsOfSuperBlock(block.nibbles, i)) - minimum;
+    value(i, step, FourBitsOfSuperBlock(block.nibbles, i), -minimum);
   }
 }
 
-void Dequantise(const BlockQ5_K& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ5_K& block, F value) {
   const float scale = ToFloat(block.scale), min_scale = ToFloat(block.min_scale);
   for (int i = 0; i < kSuperBlock; ++i) {
     const ScaleAndMinimum part = PartOf(block.parts, i / 32);
@@ -152,22 +164,24 @@ void Dequantise(const BlockQ5_K& block, float* out) {
     const float minimum = min_scale * static_cast<float>(part.minimum);
     const int high = block.high_bits[i % 32] >> (i / 32) & 1;
     const int code = FourBitsOfSuperBlock(block.nibbles, i) | high << 4;
-    out[i] = step * static_cast<float>(code) - minimum;
+    value(i, step, code, -minimum);
   }
 }
 
-void Dequantise(const BlockQ6_K& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockQ6_K& block, F value) {
   const float scale = ToFloat(block.scale);
   for (int i = 0; i < kSuperBlock; ++i) {
     const uint8_t byte = block.nibbles[i / 128 * 64 + i % 64];
     const int low = i % 128 < 64 ? Low(byte) : High(byte);
     const int code = low | TwoBits(block.high_pairs, i) << 4;
     const float step = scale * static_cast<float>(block.parts[i / 16]);
-    out[i] = step * static_cast<float>(code - 32);
+    value(i, step, code - 32);
   }
 }
 
-void Dequantise(const BlockIQ4_XS& block, float* out) {
+template <typename F>
+void ForEachValue(const BlockIQ4_XS& block, F value) {
   const float scale = ToFloat(block.scale);
   for (int part = 0; part < 8; ++part) {
     const uint8_t byte = block.parts_low[part / 2];
@@ -176,20 +190,59 @@ void Dequantise(const BlockIQ4_XS& block, float* out) {
     const float step = scale * static_cast<float>((low | high << 4) - 32);
     for (int i = 0; i < 32; ++i) {
       const int code = FourBits(block.nibbles + 16 * part, i);
-      out[32 * part + i] = step * static_cast<float>(kIq4Values[code]);
+      value(32 * part + i, step, kIq4Values[code]);
     }
+  }
+}
+
+// What is done with a value: its float, or its code beside the step and offset of its part.
+struct ToFloats {
+  float* out;
+  void operator()(int i, float step, int code) const { out[i] = step * static_cast<float>(code); }
+  void operator()(int i, float step, int code, float offset) const {
+    out[i] = step * static_cast<float>(code) + offset;
+  }
+};
+template <int kPart>
+struct ToCodes {
+  BlockCodes out;
+  void operator()(int i, float step, int code) const {
+    out.codes[i] = static_cast<int8_t>(code);
+    out.steps[i / kPart] = step;
+  }
+  void operator()(int i, float step, int code, float offset) const {
+    (*this)(i, step, code);
+    out.offsets[i / kPart] = offset;
+  }
+};
+
+// Calls fn(block, index of its first element) for the blocks of n elements.
+template <typename Block, typename F>
+void ForEachBlock(const std::byte* row, size_t n, int block_elements, F fn) {
+  for (size_t first = 0; first < n; first += static_cast<size_t>(block_elements)) {
+    Block block;
+    std::memcpy(&block, row, sizeof(block));
+    fn(block, first);
+    row += sizeof(block);
   }
 }
 
 template <DType dtype, typename Block>
 void DequantiseAll(const std::byte* row, std::span<float> out) {
   static_assert(sizeof(Block) == Info(dtype).block_bytes);
-  for (size_t first = 0; first < out.size(); first += Info(dtype).block_elements) {
-    Block block;
-    std::memcpy(&block, row, sizeof(block));
-    Dequantise(block, out.data() + first);
-    row += sizeof(block);
-  }
+  ForEachBlock<Block>(
+      row, out.size(), Info(dtype).block_elements,
+      [&](const Block& block, size_t first) { ForEachValue(block, ToFloats{out.data() + first}); });
+}
+
+template <DType dtype, typename Block>
+void UnpackAll(const std::byte* row, size_t n, const BlockCodes& out) {
+  constexpr CodeInfo kCodes = CodesOf(dtype);
+  ForEachBlock<Block>(row, n, Info(dtype).block_elements, [&](const Block& block, size_t first) {
+    const size_t part = first / kCodes.part;
+    float* offsets = kCodes.has_offset ? out.offsets + part : nullptr;
+    ForEachValue(block, ToCodes<kCodes.part>{{out.codes + first, out.steps + part, offsets}});
+  });
 }
 
 }  // namespace
@@ -200,32 +253,25 @@ void DequantiseBlocks(DType dtype, const std::byte* row, std::span<float> out) {
     case DType::kF16:
     case DType::kBF16:
       return;  // no blocks
-    case DType::kQ8_0:
-      return DequantiseAll<DType::kQ8_0, BlockQ8_0>(row, out);
-    case DType::kQ4_0:
-      return DequantiseAll<DType::kQ4_0, BlockQ4_0>(row, out);
-    case DType::kQ4_1:
-      return DequantiseAll<DType::kQ4_1, BlockQ4_1>(row, out);
-    case DType::kQ5_0:
-      return DequantiseAll<DType::kQ5_0, BlockQ5_0>(row, out);
-    case DType::kQ5_1:
-      return DequantiseAll<DType::kQ5_1, BlockQ5_1>(row, out);
-    case DType::kQ2_K:
-      return DequantiseAll<DType::kQ2_K, BlockQ2_K>(row, out);
-    case DType::kQ3_K:
-      return DequantiseAll<DType::kQ3_K, BlockQ3_K>(row, out);
-    case DType::kQ4_K:
-      return DequantiseAll<DType::kQ4_K, BlockQ4_K>(row, out);
-    case DType::kQ5_K:
-      return DequantiseAll<DType::kQ5_K, BlockQ5_K>(row, out);
-    case DType::kQ6_K:
-      return DequantiseAll<DType::kQ6_K, BlockQ6_K>(row, out);
-    case DType::kIQ4_NL:
-      return DequantiseAll<DType::kIQ4_NL, BlockIQ4_NL>(row, out);
-    case DType::kIQ4_XS:
-      return DequantiseAll<DType::kIQ4_XS, BlockIQ4_XS>(row, out);
-    case DType::kMXFP4:
-      return DequantiseAll<DType::kMXFP4, BlockMXFP4>(row, out);
+#define MOESCOPE_CASE(type, ...) \
+  case DType::k##type:           \
+    return DequantiseAll<DType::k##type, Block##type>(row, out);
+      MOESCOPE_QUANT_TYPES(MOESCOPE_CASE)
+#undef MOESCOPE_CASE
+  }
+}
+
+void UnpackBlocks(DType dtype, const std::byte* row, size_t n, const BlockCodes& out) {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+      return;  // no codes
+#define MOESCOPE_CASE(type, ...) \
+  case DType::k##type:           \
+    return UnpackAll<DType::k##type, Block##type>(row, n, out);
+      MOESCOPE_QUANT_TYPES(MOESCOPE_CASE)
+#undef MOESCOPE_CASE
   }
 }
 

@@ -134,4 +134,21 @@ constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
 // E2M1, doubled: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and the same with a minus, whose zero is +0 too.
 constexpr int8_t kMxfp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+// All of them, as X(type, part, zero, largest, has_offset): values that share a step and an offset;
+// codes are at least -zero, and code + zero is at most `largest`; whether there is an offset.
+#define MOESCOPE_QUANT_TYPES(X)  \
+  X(Q8_0, 32, 128, 255, false)   \
+  X(Q4_0, 32, 8, 15, false)      \
+  X(Q4_1, 32, 0, 15, true)       \
+  X(Q5_0, 32, 16, 31, false)     \
+  X(Q5_1, 32, 0, 31, true)       \
+  X(Q2_K, 16, 0, 3, true)        \
+  X(Q3_K, 16, 4, 7, false)       \
+  X(Q4_K, 32, 0, 15, true)       \
+  X(Q5_K, 32, 0, 31, true)       \
+  X(Q6_K, 16, 32, 63, false)     \
+  X(IQ4_NL, 32, 128, 255, false) \
+  X(IQ4_XS, 32, 128, 255, false) \
+  X(MXFP4, 32, 12, 24, false)
+
 }  // namespace moescope

@@ -24,7 +24,7 @@ int CheckedContext(const Model& model, const ThreadPool& pool, const SessionOpti
       options.experts_per_token > 0 ? options.experts_per_token : config.experts_per_token;
   const uint64_t needed = KvCache::Bytes(config, options.context) +
                           SweepShape::Of(config, k, std::min(options.prefill_rows, options.context),
-                                         options.context, pool.n_threads())
+                                         options.context, pool.n_threads(), options.precision)
                               .TotalBytes();
   const uint64_t available =
       options.memory_bytes > 0 ? options.memory_bytes : AvailableMemoryBytes();
@@ -47,7 +47,8 @@ Session::Session(const Model& model, const KernelTable& kernels, ThreadPool& poo
              {.wave_rows = prefill_rows_,
               .max_sequence = options.context,
               .losses = false,
-              .experts_per_token = options.experts_per_token}) {}
+              .experts_per_token = options.experts_per_token,
+              .precision = options.precision}) {}
 
 std::span<const float> Session::Advance(std::span<const int32_t> ids,
                                         std::span<routing::Probe* const> probes) {

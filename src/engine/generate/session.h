@@ -21,6 +21,7 @@ struct SessionOptions {
   int prefill_rows = 512;     // rows run at a time
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   uint64_t memory_bytes = 0;  // for cache and buffers; 0: what is available
+  Precision precision = Precision::kExact;
 };
 
 // Not thread-safe; spreads its work on the pool. The model, kernels and pool must outlive it.

@@ -7,12 +7,29 @@
 #include "base/platform/cpu.h"
 #include "engine/kernels/avx2/kernels.h"
 #include "engine/kernels/avx512/kernels.h"
+#include "engine/kernels/avx512_vnni/kernels.h"
 #include "engine/kernels/scalar/kernels.h"
 
 namespace moescope::engine {
 namespace {
 
 constexpr KernelLevel kLevels[] = {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512};
+
+// AVX-512 with the best products of rounded activations there are: with VNNI, or else AVX2's.
+const KernelTable* Avx512WithRounded() {
+  const KernelTable* avx2 = Avx2Kernels();
+  if (Avx512Kernels() == nullptr || avx2 == nullptr) return nullptr;
+  static const KernelTable table = [avx2] {
+    KernelTable combined = *Avx512Kernels();
+    combined.rounded = avx2->rounded;
+    if (DetectCpu().avx512_vnni && VnniKernels() != nullptr) {
+      combined.rounded.multiply = VnniKernels()->multiply;
+      combined.rounded.peak = VnniKernels()->peak;
+    }
+    return combined;
+  }();
+  return &table;
+}
 
 }  // namespace
 
@@ -28,7 +45,7 @@ const KernelTable* KernelsFor(KernelLevel level) {
     case KernelLevel::kAvx2:
       return DetectCpu().avx2_fma ? Avx2Kernels() : nullptr;
     case KernelLevel::kAvx512:
-      return DetectCpu().avx512 ? Avx512Kernels() : nullptr;
+      return DetectCpu().avx512 ? Avx512WithRounded() : nullptr;
   }
   return nullptr;
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/tensor/dtype.h"
+#include "engine/kernels/rounded_block.h"
 
 namespace moescope::engine {
 
@@ -19,6 +20,26 @@ inline constexpr int kSumBlock = 1024;
 
 enum class KernelLevel { kScalar, kAvx2, kAvx512 };
 std::string_view Name(KernelLevel level);  // "scalar", "avx2", "avx512"
+
+// What precision `fast` adds. The same bits at every level: sums of whole numbers are exact, and
+// the few floating-point operations are the same ones in the same order (docs/numerics.md).
+struct RoundedKernels {
+  // out[r * k / 32 + b] = block b of row r of x [n_rows, k], strides in floats. k a multiple of 32.
+  void (*round)(const float* x, size_t x_stride, RoundedBlock* out, int n_rows, int k) noexcept;
+
+  // out[r * out_stride + c] = sum_k x[r, k] * w[c, k]
+  //   x [n_rows, k / 32] blocks; w n_cols rows of blocks of `dtype`, `w_stride` bytes apart, at any
+  //   address. Requires: CodesOf(dtype).part > 0, k > 0 a multiple of its block, n_rows, n_cols >
+  //   0.
+  // Weights are unpacked once a call, in 40 KB of stack: hand over all rows there are.
+  void (*multiply)(DType dtype, const RoundedBlock* x, const void* w, size_t w_stride, float* out,
+                   size_t out_stride, int n_rows, int n_cols, int k) noexcept;
+
+  // Runs `rounds` rounds of the level's fastest sums of bytes times bytes in registers, widened as
+  // often as codes of `dtype` need; returns the number of operations done (a product and its
+  // addition are two). For `bench --machine`.
+  double (*peak)(DType dtype, int64_t rounds) noexcept;
+};
 
 struct KernelTable {
   KernelLevel level;
@@ -67,6 +88,8 @@ struct KernelTable {
   // Runs `rounds` rounds of independent fused multiply-adds in registers; returns the number of
   // floating-point operations done. For `bench --machine`.
   double (*fma_peak)(int64_t rounds) noexcept;
+
+  RoundedKernels rounded;
 };
 
 // The table of a level, or null when this build or machine lacks it.

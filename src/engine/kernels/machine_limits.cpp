@@ -1,6 +1,7 @@
 #include "engine/kernels/machine_limits.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "base/platform/aligned_buffer.h"
 #include "base/platform/cpu.h"
 #include "base/platform/memory.h"
+#include "base/tensor/block_codes.h"
 
 namespace moescope::engine {
 namespace {
@@ -55,15 +57,15 @@ double MeasureDram(ThreadPool& pool, uint64_t n_bytes) {
   return best;
 }
 
-double MeasureFma(const KernelTable& kernels, ThreadPool& pool) {
+// `run` does so many rounds on one thread and returns the operations done.
+double MeasurePeak(ThreadPool& pool, FunctionRef<double(int64_t rounds)> run) {
   std::vector<double> flops(static_cast<size_t>(pool.n_threads()));
   int64_t rounds = 1000;
   double best = 0;
   for (int round = 0; round < 2 * kRounds;) {
     double seconds = Seconds([&] {
-      pool.Run(pool.n_threads(), [&](int64_t task, int) {
-        flops[static_cast<size_t>(task)] = kernels.fma_peak(rounds);
-      });
+      pool.Run(pool.n_threads(),
+               [&](int64_t task, int) { flops[static_cast<size_t>(task)] = run(rounds); });
     });
     if (seconds < 0.05) {  // too short to time: double the work
       rounds *= 2;
@@ -77,7 +79,29 @@ double MeasureFma(const KernelTable& kernels, ThreadPool& pool) {
   return best;
 }
 
+std::vector<MachineLimits::BytePeak> MeasureBytes(const KernelTable& kernels, ThreadPool& pool) {
+  constexpr DType kTypes[] = {DType::kQ4_0, DType::kQ5_0, DType::kQ6_K, DType::kQ8_0};
+  std::vector<MachineLimits::BytePeak> peaks;
+  for (DType dtype : kTypes) {
+    const auto codes = static_cast<unsigned>(CodesOf(dtype).largest);
+    peaks.push_back({static_cast<int>(std::bit_width(codes)),
+                     MeasurePeak(pool, [&kernels, dtype](int64_t rounds) {
+                       return kernels.rounded.peak(dtype, rounds);
+                     })});
+  }
+  return peaks;
+}
+
 }  // namespace
+
+double MachineLimits::Int8Gops(DType dtype) const {
+  const CodeInfo codes = CodesOf(dtype);
+  if (codes.part == 0) return 0;
+  for (const BytePeak& peak : int8) {
+    if (codes.largest < 1 << peak.code_bits) return peak.gops;
+  }
+  return 0;
+}
 
 MachineLimits MeasureMachine(const KernelTable& kernels, ThreadPool& pool) {
   const uint64_t n_bytes =
@@ -89,7 +113,8 @@ MachineLimits MeasureMachine(const KernelTable& kernels, ThreadPool& pool) {
   limits.level = kernels.level;
   limits.dram_buffer_gb = static_cast<double>(n_bytes) / 1e9;
   limits.dram_gb_per_s = MeasureDram(pool, n_bytes);
-  limits.fp32_gflops = MeasureFma(kernels, pool);
+  limits.fp32_gflops = MeasurePeak(pool, kernels.fma_peak);
+  limits.int8 = MeasureBytes(kernels, pool);
   return limits;
 }
 

@@ -379,7 +379,7 @@ double FmaPeak(int64_t rounds) noexcept {
   return static_cast<double>(rounds) * 2 * kChains * Vec::kWidth;
 }
 
-constexpr KernelTable MakeKernelTable(KernelLevel level) {
+constexpr KernelTable MakeKernelTable(KernelLevel level, const RoundedKernels& rounded) {
   return {.level = level,
           .width = Vec::kWidth,
           .multiply = Multiply,
@@ -392,7 +392,8 @@ constexpr KernelTable MakeKernelTable(KernelLevel level) {
           .add_scaled = AddScaled,
           .softmax = Softmax,
           .cross_entropy = CrossEntropy,
-          .fma_peak = FmaPeak};
+          .fma_peak = FmaPeak,
+          .rounded = rounded};
 }
 
 }  // namespace

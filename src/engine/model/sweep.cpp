@@ -79,7 +79,7 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
       options(options_in),
       router(RouterOf(model, options.experts_per_token)),
       shape(SweepShape::Of(model.config(), router.experts_per_token, options.wave_rows,
-                           options.max_sequence, pool.n_threads())),
+                           options.max_sequence, pool.n_threads(), options.precision)),
       worker_floats(shape.WorkerFloats()),
       buffers(shape),
       non_finite(static_cast<size_t>(pool.n_threads())),
@@ -230,6 +230,17 @@ void Sweep::State::ForTiles(int64_t n_units, FunctionRef<void(Range, Range, int)
     fn({block * step, std::min((block + 1) * step, n_rows)},
        {n_units * range / n_ranges, n_units * (range + 1) / n_ranges}, worker);
   });
+}
+
+Activations Sweep::State::Rounded(Rows x, int64_t k,
+                                  std::initializer_list<const WeightMatrix*> meets,
+                                  float* scratch) const {
+  for (const WeightMatrix* w : meets) {
+    if (w->rows > 0 && RoundsActivations(options.precision, w->dtype)) {
+      return RoundRows(kernels, x, k, scratch);
+    }
+  }
+  return x;
 }
 
 void Sweep::State::Note(int worker, const NonFinite& found) {

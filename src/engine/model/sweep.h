@@ -11,6 +11,7 @@
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/model.h"
+#include "engine/ops/precision.h"
 #include "routing/probe.h"
 
 namespace moescope::engine {
@@ -42,7 +43,8 @@ struct SweepPlan {
 // row of a wave. Throws Error(kResource) naming needed and available
 // bytes when not even one such sequence fits.
 SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int max_sequence,
-                    int n_threads, uint64_t extra_bytes_per_row = 0);
+                    int n_threads, uint64_t extra_bytes_per_row = 0,
+                    Precision precision = Precision::kExact);
 
 struct SweepOptions {
   int64_t wave_rows = 0;      // capacity, from the plan
@@ -50,6 +52,7 @@ struct SweepOptions {
   bool losses = true;         // run the head on all rows
   bool predictions = false;   // and keep its choice, 4 bytes a row; only with losses
   int experts_per_token = 0;  // other than the model's own; 0: the model's
+  Precision precision = Precision::kExact;
 };
 
 // Owns the buffers of a wave (allocated once). One thread calls it; it spreads work on the pool.

@@ -67,11 +67,11 @@ void Sweep::State::Project() {
   ForTiles(n_heads, [&](Range rows, Range heads, int worker) { ProjectTile(rows, heads, worker); });
 }
 
-void Sweep::State::ProjectPart(Range rows, const WeightMatrix& w, std::span<const float> bias,
-                               Range dims, Rows out, float* tile) {
-  MultiplyStored(kernels, NormedRows(rows), w, dims.begin, dims.end, out, tile);
+void Sweep::State::ProjectPart(const Activations& x, const WeightMatrix& w,
+                               std::span<const float> bias, Range dims, Rows out, float* tile) {
+  MultiplyStored(kernels, x, w, dims.begin, dims.end, out, tile);
   if (bias.empty()) return;
-  for (int64_t row = 0; row < rows.size(); ++row) {
+  for (int64_t row = 0; row < out.n_rows; ++row) {
     kernels.add_scaled(out.row(row), bias.data() + dims.begin, 1, static_cast<size_t>(dims.size()));
   }
 }
@@ -96,6 +96,9 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
   const int64_t first_value = first_key + shape.kv_dim / head_dim;
   float* tile = Scratch(worker);
   float* block = tile + TileFloats(shape.model_dim);
+  const Activations x =
+      Rounded(NormedRows(rows), shape.model_dim, {&weights.query, &weights.key, &weights.value},
+              block + rows.size() * shape.kv_dim);
   // The dimensions of one of the three that fall into `heads`.
   auto part = [&](int64_t first, int64_t dim) {
     return Range{std::clamp<int64_t>((heads.begin - first) * head_dim, 0, dim),
@@ -112,7 +115,7 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
   if (Range dims = part(0, shape.query_dim); dims.size() > 0) {
     const Rows out = {queries + rows.begin * shape.query_dim + dims.begin,
                       static_cast<size_t>(shape.query_dim), rows.size()};
-    ProjectPart(rows, weights.query, weights.query_bias, dims, out, tile);
+    ProjectPart(x, weights.query, weights.query_bias, dims, out, tile);
     NormHeads(weights.query_norm, dims, out);
     turn(dims, out);
     // The scale of the scores is applied to the queries, where it is cheapest.
@@ -123,14 +126,14 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
   }
   if (Range dims = part(first_key, shape.kv_dim); dims.size() > 0) {
     const Rows out = {block, static_cast<size_t>(dims.size()), rows.size()};
-    ProjectPart(rows, weights.key, weights.key_bias, dims, out, tile);
+    ProjectPart(x, weights.key, weights.key_bias, dims, out, tile);
     NormHeads(weights.key_norm, dims, out);
     turn(dims, out);
     StoreKeys(rows, dims, block);
   }
   if (Range dims = part(first_value, shape.kv_dim); dims.size() > 0) {
     const Rows out = {block, static_cast<size_t>(dims.size()), rows.size()};
-    ProjectPart(rows, weights.value, weights.value_bias, dims, out, tile);
+    ProjectPart(x, weights.value, weights.value_bias, dims, out, tile);
     StoreValues(rows, dims, block);
   }
 }
@@ -253,7 +256,9 @@ void Sweep::State::ProjectOutput() {
     float* block = tile + TileFloats(shape.query_dim);
     const Rows attended = {queries + rows.begin * shape.query_dim,
                            static_cast<size_t>(shape.query_dim), rows.size()};
-    MultiplyStored(kernels, attended, weights.attention_output, columns.begin, columns.end,
+    const Activations x = Rounded(attended, shape.query_dim, {&weights.attention_output},
+                                  block + rows.size() * shape.model_dim);
+    MultiplyStored(kernels, x, weights.attention_output, columns.begin, columns.end,
                    {block, static_cast<size_t>(columns.size()), rows.size()}, tile);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       float* residual = Residual(row) + columns.begin;

@@ -8,7 +8,8 @@
 namespace moescope::engine {
 
 SweepShape SweepShape::Of(const files::ModelConfig& config, int experts_per_token,
-                          int64_t wave_rows, int64_t max_sequence, int n_threads) {
+                          int64_t wave_rows, int64_t max_sequence, int n_threads,
+                          Precision precision) {
   return {.model_dim = config.model_dim,
           .query_dim = config.query_dim(),
           .kv_dim = config.kv_dim(),
@@ -19,7 +20,8 @@ SweepShape SweepShape::Of(const files::ModelConfig& config, int experts_per_toke
           .experts_per_token = config.dense() ? 1 : experts_per_token,
           .wave_rows = wave_rows,
           .max_sequence = max_sequence,
-          .n_threads = n_threads};
+          .n_threads = n_threads,
+          .precision = precision};
 }
 
 uint64_t SweepShape::SharedFloats() const {
@@ -43,9 +45,16 @@ uint64_t SweepShape::WorkerFloats() const {
   const uint64_t block = kMaxBlockRows;
   const uint64_t attention = kQueryBlock * static_cast<uint64_t>(max_sequence);
   const uint64_t up = block * static_cast<uint64_t>(TileColumns(model_dim));
-  const uint64_t projections = tile + block * std::max(kv_dim, model_dim);
-  const uint64_t experts = tile + block * model_dim + up;
-  const uint64_t head = tile + Product(HeadRows(), model_dim + vocab_size);
+  auto rounded = [&](int64_t n_rows, int64_t k) {
+    return precision == Precision::kFast ? RoundedFloats(n_rows, k) : 0;
+  };
+  const uint64_t projections = tile + block * std::max(kv_dim, model_dim) +
+                               rounded(kMaxBlockRows, std::max(model_dim, query_dim));
+  const uint64_t experts =
+      tile + std::max(block * model_dim + up + rounded(kMaxBlockRows, model_dim),
+                      rounded(kMaxBlockRows, ffn_dim));
+  const uint64_t head =
+      tile + Product(HeadRows(), model_dim + vocab_size) + rounded(HeadRows(), model_dim);
   // A whole number of cache lines, so that no two workers share one.
   return (std::max({attention, projections, experts, head}) + 15) / 16 * 16;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/platform/aligned_buffer.h"
+#include "engine/ops/precision.h"
 #include "files/model_config.h"
 
 namespace moescope::engine {
@@ -18,9 +19,10 @@ struct SweepShape {
   int64_t model_dim, query_dim, kv_dim, head_dim, ffn_dim, vocab_size;
   int64_t n_experts, experts_per_token;
   int64_t wave_rows, max_sequence, n_threads;
+  Precision precision;
 
   static SweepShape Of(const files::ModelConfig& config, int experts_per_token, int64_t wave_rows,
-                       int64_t max_sequence, int n_threads);
+                       int64_t max_sequence, int n_threads, Precision precision);
 
   // Elements of each buffer.
   uint64_t ResidualFloats() const { return Product(wave_rows, model_dim); }

@@ -32,8 +32,9 @@ void Sweep::State::RunHead() {
   ForRows(shape.HeadRows(), [&](Range rows, int worker) {
     float* tile = Scratch(worker);
     float* logits = tile + TileFloats(shape.model_dim);
-    MultiplyStored(kernels, NormedRows(rows), head, 0, shape.vocab_size,
-                   {logits, vocab, rows.size()}, tile);
+    const Activations x = Rounded(NormedRows(rows), shape.model_dim, {&head},
+                                  logits + rows.size() * shape.vocab_size);
+    MultiplyStored(kernels, x, head, 0, shape.vocab_size, {logits, vocab, rows.size()}, tile);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       losses[row] = std::numeric_limits<float>::quiet_NaN();
       const float* of_row = logits + static_cast<size_t>(row - rows.begin) * vocab;
@@ -61,9 +62,11 @@ std::vector<float> Sweep::State::Logits(std::span<const int64_t> rows) {
     const int64_t row = rows[static_cast<size_t>(i)];
     MOESCOPE_CHECK(0 <= row && row < n_rows);
     const int64_t begin = vocab * range / n_ranges, end = vocab * (range + 1) / n_ranges;
-    MultiplyStored(kernels, NormedRows({row, row + 1}), head, begin, end,
-                   {logits.data() + i * vocab + begin, static_cast<size_t>(vocab), 1},
-                   Scratch(worker));
+    float* tile = Scratch(worker);
+    const Activations x = Rounded(NormedRows({row, row + 1}), shape.model_dim, {&head},
+                                  tile + TileFloats(shape.model_dim));
+    MultiplyStored(kernels, x, head, begin, end,
+                   {logits.data() + i * vocab + begin, static_cast<size_t>(vocab), 1}, tile);
   });
   return logits;
 }

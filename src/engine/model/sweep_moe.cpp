@@ -160,7 +160,9 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
 
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
   const bool gated = model.config().feed_forward == files::FeedForwardKind::kSwiGlu;
-  const Rows x = {gathered, static_cast<size_t>(dim), block.n_rows};
+  const Activations x =
+      Rounded({gathered, static_cast<size_t>(dim), block.n_rows}, dim,
+              {&expert.gate_proj, &expert.up_proj}, up + block.n_rows * TileColumns(dim));
   const auto stride = static_cast<size_t>(shape.ffn_dim);
   for (int64_t column = columns.begin; column < columns.end; column += step) {
     const int64_t end = std::min(column + step, columns.end);
@@ -185,10 +187,13 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
 void Sweep::State::ExpertDown(const ExpertBlock& block, Range columns, const float* hidden,
                               int worker) {
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
-  const Rows x = {const_cast<float*>(hidden), static_cast<size_t>(shape.ffn_dim), block.n_rows};
+  float* tile = Scratch(worker);
+  const Activations x =
+      Rounded({const_cast<float*>(hidden), static_cast<size_t>(shape.ffn_dim), block.n_rows},
+              shape.ffn_dim, {&expert.down_proj}, tile + TileFloats(shape.ffn_dim));
   const Rows out = {outputs + block.begin * shape.model_dim + columns.begin,
                     static_cast<size_t>(shape.model_dim), block.n_rows};
-  MultiplyStored(kernels, x, expert.down_proj, columns.begin, columns.end, out, Scratch(worker));
+  MultiplyStored(kernels, x, expert.down_proj, columns.begin, columns.end, out, tile);
   if (expert.down_bias.empty()) return;
   for (int64_t i = 0; i < block.n_rows; ++i) {
     kernels.add_scaled(out.row(i), expert.down_bias.data() + columns.begin, 1,

@@ -23,7 +23,8 @@ constexpr uint64_t kCacheBytes = 64 << 20;
 // Multiply-adds of one row times two: projections, attention at the mean causal length, router,
 // chosen experts and the head.
 double FlopsPerRow(const files::ModelConfig& config, int max_sequence) {
-  const SweepShape shape = SweepShape::Of(config, config.experts_per_token, 1, max_sequence, 1);
+  const SweepShape shape =
+      SweepShape::Of(config, config.experts_per_token, 1, max_sequence, 1, Precision::kExact);
   double d = static_cast<double>(shape.model_dim);
   double q = static_cast<double>(shape.query_dim);
   double projections = d * (2 * q + 2 * static_cast<double>(shape.kv_dim));
@@ -40,11 +41,12 @@ double FlopsPerRow(const files::ModelConfig& config, int max_sequence) {
 }  // namespace
 
 SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int max_sequence,
-                    int n_threads, uint64_t extra_bytes_per_row) {
+                    int n_threads, uint64_t extra_bytes_per_row, Precision precision) {
   MOESCOPE_CHECK(max_sequence > 0 && n_threads > 0);
   auto total = [&](int64_t rows) {
     uint64_t extra = extra_bytes_per_row * static_cast<uint64_t>(rows);
-    return extra + SweepShape::Of(config, config.experts_per_token, rows, max_sequence, n_threads)
+    return extra + SweepShape::Of(config, config.experts_per_token, rows, max_sequence, n_threads,
+                                  precision)
                        .TotalBytes();
   };
   // Large enough that the buffers bounded by a constant have reached it: linear from here on.

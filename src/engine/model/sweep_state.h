@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <vector>
@@ -60,6 +61,9 @@ struct Sweep::State {
   void ForTiles(int64_t n_units, FunctionRef<void(Range rows, Range units, int worker)> fn);
   // True when the wave has so many blocks of rows that ForTiles gives each task all columns.
   bool WholeRowTasks() const;
+  // The rows, rounded in `scratch` if the precision rounds those that meet one of the matrices.
+  Activations Rounded(Rows x, int64_t k, std::initializer_list<const WeightMatrix*> meets,
+                      float* scratch) const;
   void Note(int worker, const NonFinite& found);
   void CountFlops();
   // Throws Error(kCorrupt) when a task of the last loop noted something.
@@ -69,8 +73,8 @@ struct Sweep::State {
   void Embed(const NormWeights& next_norm);
   void Project();
   void ProjectTile(Range rows, Range heads, int worker);
-  void ProjectPart(Range rows, const WeightMatrix& w, std::span<const float> bias, Range dims,
-                   Rows out, float* tile);
+  void ProjectPart(const Activations& x, const WeightMatrix& w, std::span<const float> bias,
+                   Range dims, Rows out, float* tile);
   void NormHeads(std::span<const float> norm, Range dims, Rows out);
   void StoreKeys(Range rows, Range dims, const float* block);
   void StoreValues(Range rows, Range dims, const float* block);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/tensor/block_codes.h"
 
 namespace moescope::engine {
 namespace {
@@ -44,11 +45,33 @@ size_t TileFloats(int64_t k) {
   return static_cast<size_t>(TileColumns(k) * k);
 }
 
-void MultiplyStored(const KernelTable& kernels, Rows x, const WeightMatrix& w, int64_t begin,
-                    int64_t end, Rows out, float* tile) {
+size_t RoundedFloats(int64_t n_rows, int64_t k) {
+  static_assert(sizeof(RoundedBlock) % sizeof(float) == 0);
+  return static_cast<size_t>(n_rows * (k / kRoundedValues)) *
+         (sizeof(RoundedBlock) / sizeof(float));
+}
+
+Activations RoundRows(const KernelTable& kernels, Rows x, int64_t k, float* scratch) {
+  MOESCOPE_CHECK(k % kRoundedValues == 0);
+  auto* blocks = reinterpret_cast<RoundedBlock*>(scratch);
+  kernels.rounded.round(x.data, x.stride, blocks, static_cast<int>(x.n_rows), static_cast<int>(k));
+  return {x, blocks};
+}
+
+void MultiplyStored(const KernelTable& kernels, const Activations& activations,
+                    const WeightMatrix& w, int64_t begin, int64_t end, Rows out, float* tile) {
+  const Rows& x = activations.rows;
   MOESCOPE_CHECK(0 <= begin && begin <= end && end <= w.rows);
   MOESCOPE_CHECK(x.n_rows == out.n_rows && w.cols <= static_cast<int64_t>(x.stride));
   MOESCOPE_CHECK(end - begin <= static_cast<int64_t>(out.stride) || x.n_rows <= 1);
+  if (x.n_rows == 0 || begin == end) return;
+  if (activations.rounded != nullptr && CodesOf(w.dtype).part > 0) {
+    kernels.rounded.multiply(w.dtype, activations.rounded, StoredRow(w, begin),
+                             w.n_bytes / static_cast<uint64_t>(w.rows), out.data, out.stride,
+                             static_cast<int>(x.n_rows), static_cast<int>(end - begin),
+                             static_cast<int>(w.cols));
+    return;
+  }
   const bool in_place = UsableInPlace(w);
   const int64_t step = TileColumns(w.cols);
   for (int64_t column = begin; column < end; column += step) {

@@ -17,6 +17,20 @@ struct Rows {
   float* row(int64_t index) const { return data + static_cast<size_t>(index) * stride; }
 };
 
+// Rows as a product takes them: rounded ones as well, or none.
+struct Activations {
+  Rows rows;
+  const RoundedBlock* rounded = nullptr;  // [n_rows, k / 32], a whole number of blocks
+  Activations(const Rows& exact) : rows(exact) {}
+  Activations(float* data, size_t stride, int64_t n_rows) : rows{data, stride, n_rows} {}
+  Activations(const Rows& exact, const RoundedBlock* blocks) : rows(exact), rounded(blocks) {}
+};
+
+// Scratch floats that RoundRows needs for `n_rows` rows of `k`.
+size_t RoundedFloats(int64_t n_rows, int64_t k);
+// The rows with their first k values rounded into `scratch`. Requires: k a multiple of 32.
+Activations RoundRows(const KernelTable& kernels, Rows x, int64_t k, float* scratch);
+
 // Scratch floats MultiplyStored needs for weights of `k` columns.
 size_t TileFloats(int64_t k);
 // Weight rows dequantised at a time for `k` columns.
@@ -24,10 +38,11 @@ int64_t TileColumns(int64_t k);
 
 // out[r, c - begin] = sum_k x[r, k] * w[c, k] for weight rows c in [begin, end): a tile of weight
 // rows is dequantised into `tile` (TileFloats(w.cols) floats) and used for all rows of x, so a
-// weight is read once a call. Float32 weights are used in place.
+// weight is read once a call. Float32 weights are used in place. Where x has rounded rows and w is
+// of whole numbers, those are multiplied instead, and `tile` is not used.
 // Bit-identical however rows and columns are cut into calls (see kernel_table.h).
-void MultiplyStored(const KernelTable& kernels, Rows x, const WeightMatrix& w, int64_t begin,
-                    int64_t end, Rows out, float* tile);
+void MultiplyStored(const KernelTable& kernels, const Activations& x, const WeightMatrix& w,
+                    int64_t begin, int64_t end, Rows out, float* tile);
 
 // Row `index` of a stored matrix as float32. Exact.
 void DequantiseRowOf(const KernelTable& kernels, const WeightMatrix& w, int64_t index, float* out);

@@ -18,6 +18,7 @@ struct Bytes {
 
   static Bytes Set(int value) { return {_mm_set1_epi8(static_cast<char>(value))}; }
   static Bytes Load(const void* p) { return {_mm_loadu_si128(static_cast<const __m128i*>(p))}; }
+  static Bytes LoadTable(const void* p) { return Load(p); }
   // The two bytes at p, eight times each.
   static Bytes SpreadTwo(const uint8_t* p) {
     return {_mm_unpacklo_epi64(_mm_set1_epi8(static_cast<char>(p[0])),

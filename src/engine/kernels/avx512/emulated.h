@@ -7,6 +7,8 @@
 #include <simde/x86/f16c.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -101,6 +103,19 @@ __m512 EmulatedShuffleQuarters(__m512 a, __m512 b, int control) {
   }
   return FromLanes<__m512>(out);
 }
+__m512i EmulatedShiftRightSigned(__m512i v, int n) {
+  Lanes<16> lanes;
+  std::memcpy(&lanes, &v, sizeof(v));
+  for (float& lane : lanes.f) lane = std::bit_cast<float>(std::bit_cast<int32_t>(lane) >> n);
+  return FromLanes<__m512i>(lanes);
+}
+// SIMDe rounds the product where the machine cannot fuse.
+__m512 EmulatedFma(__m512 a, __m512 b, __m512 c) {
+  const Lanes<16> x = ToLanes<16>(a), y = ToLanes<16>(b), z = ToLanes<16>(c);
+  Lanes<16> out;
+  for (int i = 0; i < 16; ++i) out.f[i] = std::fma(x.f[i], y.f[i], z.f[i]);
+  return FromLanes<__m512>(out);
+}
 float EmulatedFirstLane(__m512 v) {
   return ToLanes<16>(v).f[0];
 }
@@ -114,6 +129,9 @@ float EmulatedMaxLane(__m512 v) {
 
 #define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
 #define _mm512_shuffle_f32x4(a, b, control) EmulatedShuffleQuarters(a, b, control)
+#define _mm512_srai_epi32(v, n) EmulatedShiftRightSigned(v, n)
+#undef _mm512_fmadd_ps
+#define _mm512_fmadd_ps(a, b, c) EmulatedFma(a, b, c)
 #define _mm512_cvtss_f32(v) EmulatedFirstLane(v)
 #define _mm512_mask_loadu_ps(rest, mask, p) EmulatedMaskLoad(rest, mask, p)
 #define _mm_maskz_loadu_ps(mask, p) EmulatedMaskLoad(_mm_setzero_ps(), mask, p)
@@ -124,4 +142,7 @@ float EmulatedMaxLane(__m512 v) {
 #define _mm512_cvtepi8_epi32(v) EmulatedWiden8(v)
 #define _mm512_cvtepi32_ps(v) EmulatedIntToFloat(v)
 #define _mm512_reduce_max_ps(v) EmulatedMaxLane(v)
+// SIMDe's alias takes the arguments of the masked form.
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #define _cvtsh_ss(bits) F16ToF32(bits)

@@ -10,13 +10,13 @@ namespace moescope::engine {
 
 #if defined(MOESCOPE_EMULATE_AVX512)
 const KernelTable* EmulatedAvx512Kernels() {
-  static constexpr KernelTable kTable = MakeKernelTable(KernelLevel::kAvx512);
+  static constexpr KernelTable kTable = MakeKernelTable(KernelLevel::kAvx512, {});
   return &kTable;
 }
 #else
 const KernelTable* Avx512Kernels() {
 #if defined(__AVX512F__)
-  static constexpr KernelTable kTable = MakeKernelTable(KernelLevel::kAvx512);
+  static constexpr KernelTable kTable = MakeKernelTable(KernelLevel::kAvx512, {});
   return &kTable;
 #else
   return nullptr;
