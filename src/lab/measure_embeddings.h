@@ -7,6 +7,7 @@
 
 #include "lab/embedding_similarity.h"
 #include "lab/text_model.h"
+#include "lab/tokenised_text.h"
 #include "store/run_description.h"
 #include "text/document.h"
 #include "text/sequences.h"
@@ -23,17 +24,10 @@ struct EmbeddingOptions {
   uint64_t seed = 1;            // of the tokens drawn for the nulls
 };
 
-// A unit of a data set with its plain rows.
-struct EmbeddingUnit {
-  std::string dataset, name;
-  int64_t n_tokens = 0;
-  int64_t n_pairs = 0;  // those with a token after them in their sequence
-};
-
 struct EmbeddingMeasurement {
   store::RunDescription description;
   int64_t n_documents = 0, n_rows = 0;  // special rows included
-  std::vector<EmbeddingUnit> units;     // data set by data set, in the order met
+  std::vector<TextUnit> units;          // data set by data set, in the order met
   SimilaritySums sums;                  // by index into units
 };
 

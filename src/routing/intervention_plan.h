@@ -39,6 +39,7 @@ class InterventionPlan {
 
   // The first layer at which something differs; n_layers when nothing does.
   int first_layer() const;
+  int n_layers() const { return model_.n_layers; }
   // Slots that a row needs at most.
   int most_slots() const { return most_slots_; }
   bool EditsLogits(int layer) const { return !At(layer).of_logits.empty(); }

@@ -15,8 +15,8 @@
 
 namespace moescope::engine {
 
-// Rows of a wave, sequence after sequence (a branch is one too); a sequence's rows are consecutive, positions 0, 1, ...
-// or those after the ones its cache holds.
+// Rows of a wave, sequence after sequence (a branch is one too); a sequence's rows are consecutive,
+// positions 0, 1, ... or those after the ones its cache holds.
 struct Wave {
   std::vector<routing::RowInfo> rows;
   // First row of each sequence, and rows.size() at the end.
@@ -54,6 +54,9 @@ struct SweepPlan {
 SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int max_sequence,
                     int n_threads, uint64_t extra_bytes_per_row = 0);
 
+// Floating-point operations of one row of a sequence of `n_rows`, the head included, on average.
+double FlopsPerRow(const files::ModelConfig& config, int n_rows);
+
 struct SweepOptions {
   int64_t wave_rows = 0;      // capacity, from the plan
   int max_sequence = 0;       // positions a sequence may have, those in its cache included
@@ -73,10 +76,11 @@ class Sweep {
   // Runs the wave. Afterwards losses() [n_rows] holds -log p(next token) in nats, NaN at the last
   // row of each sequence, and caches hold the new rows as well. Probes see each layer in order;
   // those that edit come into force in the order given, and the edits of one that has not declared
-  // them are discarded. Probes see a fork from the residual after attention of its layer on. Requires: rows and sequences within the options; no cache twice. Throws
-  // Error(kBadInput) for token ids outside the vocabulary, Error(kCorrupt) at the first (lowest
-  // layer, then row) non-finite activation, naming layer, expert and token; kCancelled. The sweep
-  // can be used again afterwards, and caches are as long as before.
+  // them are discarded. Probes see a fork from the residual after attention of its layer on.
+  // Requires: rows and sequences within the options; no cache twice. Throws Error(kBadInput) for
+  // token ids outside the vocabulary, Error(kCorrupt) at the first (lowest layer, then row)
+  // non-finite activation, naming layer, expert and token; kCancelled. The sweep can be used again
+  // afterwards, and caches are as long as before.
   void Run(const Wave& wave, std::span<routing::Probe* const> probes);
   std::span<const float> losses() const;
   // [n_rows] the token with the largest logit after each row of the last Run, ties to the lower id.
