@@ -262,8 +262,4 @@ Ablation Ablate(const TextModel& opened, std::span<const routing::Intervention> 
   return Ablater(opened, branches, options, open_parquet).Run();
 }
 
-routing::RoutedModel RoutedModelOf(const engine::Model& model) {
-  return {.router = model.router(), .n_layers = model.config().n_layers};
-}
-
 }  // namespace moescope::lab

@@ -53,7 +53,4 @@ struct Ablation {
 Ablation Ablate(const TextModel& opened, std::span<const routing::Intervention> branches,
                 const AblationOptions& options, const text::ParquetOpener& open_parquet = nullptr);
 
-// For the parser of interventions; without experts where the model is dense.
-routing::RoutedModel RoutedModelOf(const engine::Model& model);
-
 }  // namespace moescope::lab

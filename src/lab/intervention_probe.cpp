@@ -35,6 +35,10 @@ void InterventionProbe::OnDecision(const routing::DecisionBatch& batch) {
   }
 }
 
+routing::RoutedModel RoutedModelOf(const engine::Model& model) {
+  return {.router = model.router(), .n_layers = model.config().n_layers};
+}
+
 int SlotsOf(const std::vector<routing::InterventionPlan>& plans) {
   int slots = 0;
   for (const routing::InterventionPlan& plan : plans) slots = std::max(slots, plan.most_slots());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/model/model.h"
 #include "routing/intervention_plan.h"
 #include "routing/probe.h"
 
@@ -28,6 +29,9 @@ class InterventionProbe : public routing::Probe {
   std::vector<routing::InterventionPlan> plans_;
   bool edits_logits_ = false;
 };
+
+// What interventions are for; without experts where the model is dense.
+routing::RoutedModel RoutedModelOf(const engine::Model& model);
 
 // The most experts a token that any of them chooses in a layer.
 int SlotsOf(const std::vector<routing::InterventionPlan>& plans);

@@ -56,10 +56,10 @@ void CheckPair(const Intervention& a, const Intervention& b, const RoutedModel& 
     for (const Cell& of_b : b.cells) {
       const std::string why = WhyNot(a, b, of_a, of_b);
       if (why.empty()) continue;
-      throw Error(ErrorKind::kBadInput, fmt::format("interventions '{}' and '{}' contradict each "
-                                                    "other: {}; leave one out",
-                                                    FormatIntervention(a, model),
-                                                    FormatIntervention(b, model), why));
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("interventions '{}' and '{}' contradict each "
+                              "other: {}; leave one out",
+                              FormatIntervention(a, model), FormatIntervention(b, model), why));
     }
   }
 }
@@ -82,10 +82,7 @@ bool Normalises(const RouterDescription& router) {
 
 InterventionPlan::InterventionPlan(std::span<const Intervention> interventions,
                                    const RoutedModel& model, const DecisionSource* forced)
-    : model_(model),
-      forced_(forced),
-      most_slots_(model.router.experts_per_token),
-      layers_(static_cast<size_t>(model.n_layers)) {
+    : model_(model), forced_(forced), layers_(static_cast<size_t>(model.n_layers)) {
   for (Layer& layer : layers_) layer.n_chosen = model.router.experts_per_token;
   for (size_t i = 0; i < interventions.size(); ++i) {
     if (interventions[i].mode == Mode::kSwap) CheckSwap(interventions[i], model);
@@ -111,7 +108,6 @@ void InterventionPlan::Add(const Intervention& intervention) {
       layer.is_forced = true;
       layer.takes_weights = intervention.mode == Mode::kForceWeights;
     }
-    most_slots_ = std::max(most_slots_, layer.n_chosen);
   }
 }
 
@@ -122,10 +118,17 @@ int InterventionPlan::first_layer() const {
   return static_cast<int>(changed - layers_.begin());
 }
 
+int InterventionPlan::most_slots() const {
+  int slots = 0;
+  for (const Layer& layer : layers_) slots = std::max(slots, layer.n_chosen);
+  return slots;
+}
+
 void InterventionPlan::EditLogits(int layer, std::span<float> logits) const {
   for (const Edit& edit : At(layer).of_logits) {
     const bool all = edit.expert == Cell::kWholeLayer;
-    const std::span<float> edited = all ? logits : logits.subspan(static_cast<size_t>(edit.expert), 1);
+    const std::span<float> edited =
+        all ? logits : logits.subspan(static_cast<size_t>(edit.expert), 1);
     for (float& logit : edited) {
       if (edit.mode == Mode::kMask) logit = -kInfinity;
       if (edit.mode == Mode::kBias) logit += edit.value;

@@ -40,8 +40,8 @@ class InterventionPlan {
   // The first layer at which something differs; n_layers when nothing does.
   int first_layer() const;
   int n_layers() const { return model_.n_layers; }
-  // Slots that a row needs at most.
-  int most_slots() const { return most_slots_; }
+  // The most experts a token that a layer chooses.
+  int most_slots() const;
   bool EditsLogits(int layer) const { return !At(layer).of_logits.empty(); }
 
   // logits [n_experts] of one row.
@@ -74,7 +74,6 @@ class InterventionPlan {
 
   RoutedModel model_;
   const DecisionSource* forced_;
-  int most_slots_;
   std::vector<Layer> layers_;
 };
 

@@ -53,8 +53,7 @@ Decision Route(const std::vector<std::string>& texts, std::vector<float> logits,
 }
 
 // Softmax of ln 4 and ln 2: 2/3 and 1/3; with ln 1: 4/7, 2/7, 1/7.
-const std::vector<float> kLogits = {std::log(2.0f), std::log(1.0f), std::log(4.0f),
-                                    std::log(0.5f)};
+const std::vector<float> kLogits = {std::log(2.0f), std::log(1.0f), std::log(4.0f), std::log(0.5f)};
 
 void ExpectDecision(const Decision& found, const std::vector<int16_t>& experts,
                     const std::vector<double>& weights) {
@@ -97,7 +96,8 @@ TEST(Intervention, SwapRunsAnotherWithTheSameWeight) {
 }
 
 TEST(Intervention, TopKChoosesAsManyAsItSays) {
-  ExpectDecision(Route({"top-k=1"}, kLogits), {2, -1}, {1, 0});
+  ExpectDecision(Route({"top-k=1"}, kLogits), {2}, {1});
+  ExpectDecision(Route({"top-k=1@1"}, kLogits), {2, -1}, {1, 0});
   ExpectDecision(Route({"top-k=3"}, kLogits), {2, 0, 1}, {4.0 / 7, 2.0 / 7, 1.0 / 7});
   // In one layer only: the others keep two of the three slots.
   ExpectDecision(Route({"top-k=3@0"}, kLogits), {2, 0, -1}, {2.0 / 3, 1.0 / 3, 0});
@@ -106,7 +106,7 @@ TEST(Intervention, TopKChoosesAsManyAsItSays) {
 TEST(Intervention, SkipDropsALastChoiceThatWeighsLittle) {
   ExpectDecision(Route({"skip:0.51"}, kLogits), {2, -1}, {1, 0});
   ExpectDecision(Route({"skip:0.49"}, kLogits), {2, 0}, {2.0 / 3, 1.0 / 3});
-  ExpectDecision(Route({"skip:1", "top-k=1"}, kLogits), {2, -1}, {1, 0});
+  ExpectDecision(Route({"skip:1", "top-k=1@1"}, kLogits), {2, -1}, {1, 0});
 }
 
 TEST(Intervention, BiasAndTemperatureActBeforeTheChoice) {
@@ -139,7 +139,7 @@ TEST(Intervention, ForceTakesStoredExpertsAndWeighsThemAnew) {
   ExpectDecision(Route({"force-weights=run"}, kLogits, Mixtral(), 1, 0, &stored), {1, 0},
                  {0.9, 0.1});
   const OneDecision one({{3}, {1}});
-  ExpectDecision(Route({"force=run"}, kLogits, Mixtral(), 1, 0, &one), {3, -1}, {1, 0});
+  ExpectDecision(Route({"force=run"}, kLogits, Mixtral(), 1, 2, &one), {3, -1}, {1, 0});
   const OneDecision dropped({{-1, 2, 0}, {0, 0.5f, 0.5f}});
   ExpectDecision(Route({"force=run"}, kLogits, Mixtral(), 1, 0, &dropped), {-1, 2, 0},
                  {0, 2.0 / 3, 1.0 / 3});
@@ -155,9 +155,9 @@ TEST(Intervention, IdentitiesChangeNoBit) {
       for (float& logit : logits) logit = 3 * normal(random);
       const Decision plain = Route({}, logits, model);
       const OneDecision own(plain);
-      for (const std::string& text : {std::string("bias=0"), std::string("temperature=1"),
-                                      "top-k=" + k, std::string("skip:0"), std::string("force=r"),
-                                      std::string("force-weights=r")}) {
+      for (const std::string& text :
+           {std::string("bias=0"), std::string("temperature=1"), "top-k=" + k,
+            std::string("skip:0"), std::string("force=r"), std::string("force-weights=r")}) {
         const Decision same = Route({text}, logits, model, 1, 0, &own);
         EXPECT_EQ(same.experts, plain.experts) << text;
         EXPECT_EQ(std::memcmp(same.weights.data(), plain.weights.data(),

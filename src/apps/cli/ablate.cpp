@@ -12,6 +12,8 @@
 #include "apps/cli/text_options.h"
 #include "base/units.h"
 #include "lab/ablate.h"
+#include "lab/forced_routes.h"
+#include "lab/intervention_probe.h"
 #include "store/parquet_documents.h"
 #include "study/figures/ablation_figure.h"
 
@@ -110,14 +112,16 @@ void RunAblate(const AblateOptions& options) {
   const TextOptions& text = *options.text;
   const lab::TextModel opened = lab::OpenTextModel(text.model);
   const routing::RoutedModel model = lab::RoutedModelOf(*opened.model);
-  const std::vector<routing::Intervention> interventions = TargetsOf(options.targets, model);
+  std::vector<routing::Intervention> interventions = TargetsOf(options.targets, model);
+  const auto forced = lab::OpenForced(interventions, *opened.model);
   const lab::Ablation ablation = lab::Ablate(opened, interventions,
                                              {.data = text.Data(),
                                               .policy = text.Policy(),
                                               .raw = text.raw,
                                               .n_threads = text.n_threads,
                                               .memory_bytes = text.MemoryBytes(),
-                                              .wave_tokens = options.wave_tokens},
+                                              .wave_tokens = options.wave_tokens,
+                                              .forced = forced.get()},
                                              store::MakeParquetOpener());
   ThreadPool pool(text.n_threads);
   const std::vector<study::AblationRow> rows =
@@ -146,8 +150,9 @@ std::function<void()> AddAblate(CLI::App& app) {
   targets.modes = {"mask"};
   options->text = AddTextOptions(app);
   app.add_option("--mode", targets.modes,
-                 "mask, zero, drop, swap:E, top-k=N, skip:B, bias=B or temperature=T; several run "
-                 "side by side; MODE@1:3,5:0 says itself where it holds")
+                 "mask, zero, drop, swap:E, top-k=N, skip:B, bias=B, temperature=T, force=RUN or "
+                 "force-weights=RUN; several run side by side; MODE@1:3,5:0 says itself where it "
+                 "holds")
       ->capture_default_str();
   app.add_flag("--hunt", targets.hunt, "remove each expert from all layers (or those of --layers)");
   app.add_option("--cells", targets.cells,
