@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <random>
 #include <span>
 
@@ -13,90 +12,20 @@
 #include "base/progress.h"
 #include "base/units.h"
 #include "engine/model/sweep.h"
-#include "lab/chat.h"
 #include "lab/describe_run.h"
 
 namespace moescope::lab {
 namespace {
 
-struct SequenceRows {
-  size_t begin = 0, end = 0;  // into TokenisedText::ids
-  int32_t unit = 0;
-  bool has_bos = false;
-};
-
-// All of the text, as the sweep will see it.
-struct TokenisedText {
-  std::vector<int32_t> ids;
-  std::vector<SequenceRows> sequences;
-  std::vector<EmbeddingUnit> units;
-  std::vector<int32_t> dataset_of_unit;
-  std::vector<std::vector<int32_t>> plain;  // [data sets] tokens that nulls draw from
-  std::vector<std::string> datasets;
-  int64_t n_documents = 0;
-};
-
-class TextCollector {
- public:
-  explicit TextCollector(TokenisedText& text) : text_(text) {}
-
-  void Add(const text::TokenisedDocument& document) {
-    const int32_t dataset = DatasetOf(document.dataset);
-    const int32_t unit = UnitOf(dataset, document.unit);
-    const size_t first = text_.ids.size();
-    text_.ids.insert(text_.ids.end(), document.ids.begin(), document.ids.end());
-    const std::vector<int64_t>& starts = document.sequence_starts;
-    for (size_t i = 0; i < starts.size(); ++i) {
-      const bool is_last = i + 1 == starts.size();
-      AddSequence({.begin = first + static_cast<size_t>(starts[i]),
-                   .end = is_last ? text_.ids.size() : first + static_cast<size_t>(starts[i + 1]),
-                   .unit = unit,
-                   .has_bos = i == 0 && document.has_bos},
-                  dataset);
-    }
-    ++text_.n_documents;
-  }
-
- private:
-  void AddSequence(const SequenceRows& rows, int32_t dataset) {
-    text_.sequences.push_back(rows);
-    const size_t plain = rows.begin + (rows.has_bos ? 1 : 0);
-    const auto n = static_cast<int64_t>(rows.end - plain);
-    EmbeddingUnit& unit = text_.units[static_cast<size_t>(rows.unit)];
-    unit.n_tokens += n;
-    unit.n_pairs += std::max<int64_t>(n - 1, 0);
-    std::vector<int32_t>& drawn_from = text_.plain[static_cast<size_t>(dataset)];
-    drawn_from.insert(drawn_from.end(), text_.ids.begin() + static_cast<ptrdiff_t>(plain),
-                      text_.ids.begin() + static_cast<ptrdiff_t>(rows.end));
-  }
-  int32_t DatasetOf(const std::string& name) {
-    const auto found = std::find(text_.datasets.begin(), text_.datasets.end(), name);
-    if (found == text_.datasets.end()) {
-      text_.datasets.push_back(name);
-      text_.plain.emplace_back();
-      return static_cast<int32_t>(text_.datasets.size()) - 1;
-    }
-    return static_cast<int32_t>(found - text_.datasets.begin());
-  }
-  int32_t UnitOf(int32_t dataset, const std::string& name) {
-    const auto [place, is_new] =
-        units_.try_emplace({dataset, name}, static_cast<int32_t>(text_.units.size()));
-    if (is_new) {
-      text_.units.push_back(
-          {.dataset = text_.datasets[static_cast<size_t>(dataset)], .name = name});
-      text_.dataset_of_unit.push_back(dataset);
-    }
-    return place->second;
-  }
-
-  TokenisedText& text_;
-  std::map<std::pair<int32_t, std::string>, int32_t> units_;
-};
-
 // One stream of draws a data set, so that one does not depend on the others. Rows ask in order.
 class NullDraws {
  public:
-  NullDraws(const TokenisedText& text, uint64_t seed) : text_(text) {
+  NullDraws(const TokenisedText& text, uint64_t seed) : text_(text), plain_(text.datasets.size()) {
+    for (const TextSequence& sequence : text.sequences) {
+      const std::span<const int32_t> ids = text.Ids(sequence).subspan(sequence.has_bos ? 1 : 0);
+      std::vector<int32_t>& plain = plain_[DatasetOf(sequence.unit)];
+      plain.insert(plain.end(), ids.begin(), ids.end());
+    }
     for (const std::string& name : text.datasets) {
       std::vector<uint32_t> key = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
       for (unsigned char character : name) key.push_back(character);
@@ -105,13 +34,17 @@ class NullDraws {
     }
   }
   int32_t Draw(int32_t unit) {
-    const auto dataset = static_cast<size_t>(text_.dataset_of_unit[static_cast<size_t>(unit)]);
-    const std::vector<int32_t>& from = text_.plain[dataset];
+    const size_t dataset = DatasetOf(unit);
+    const std::vector<int32_t>& from = plain_[dataset];
     return from[static_cast<size_t>(streams_[dataset]() % from.size())];
   }
 
  private:
+  size_t DatasetOf(int32_t unit) const {
+    return static_cast<size_t>(text_.dataset_of_unit[static_cast<size_t>(unit)]);
+  }
   const TokenisedText& text_;
+  std::vector<std::vector<int32_t>> plain_;  // [data sets] tokens that are drawn from
   std::vector<std::mt19937_64> streams_;
 };
 
@@ -124,13 +57,17 @@ class Measurer {
         kernels_(engine::SelectKernels()),
         opened_(opened),
         config_(opened_.model->config()),
-        chunk_(options.policy.chunk > 0 ? options.policy.chunk : config_.context) {
-    if (chunk_ > config_.context) {
+        chunk_(ChunkOf(options.policy, *opened_.model)) {
+    text::SequencePolicy policy = options.policy;
+    policy.chunk = chunk_;
+    text_ = ReadTokenisedText(opened_, options.data, policy, open_parquet);
+    const bool has_text = std::any_of(text_.units.begin(), text_.units.end(),
+                                      [](const TextUnit& unit) { return unit.n_tokens > 0; });
+    if (!has_text) {
       throw Error(ErrorKind::kBadInput,
-                  fmt::format("--chunk: expected at most the model's context of {}, found {}",
-                              config_.context, chunk_));
+                  "cannot compare hidden states with embeddings: expected text, found no token but "
+                  "BOS; raise --max-tokens");
     }
-    ReadText(open_parquet);
   }
 
   EmbeddingMeasurement Run() {
@@ -166,29 +103,6 @@ class Measurer {
   }
 
  private:
-  void ReadText(const text::ParquetOpener& open_parquet) {
-    std::vector<text::DataSpec> specs = options_.data;
-    UseChatTemplate(opened_, specs);
-    text::SequencePolicy policy = options_.policy;
-    policy.chunk = chunk_;
-    text::SequenceReader reader(text::OpenDocuments(specs, open_parquet), *opened_.tokenizer,
-                                policy);
-    TextCollector collector(text_);
-    text::TokenisedDocument document;
-    while (reader.Next(document)) {
-      ThrowIfCancelled();
-      collector.Add(document);
-    }
-    for (const std::string& line : reader.Warnings()) fmt::print(stderr, "warning: {}\n", line);
-    const bool has_text = std::any_of(text_.plain.begin(), text_.plain.end(),
-                                      [](const auto& tokens) { return !tokens.empty(); });
-    if (!has_text) {
-      throw Error(ErrorKind::kBadInput,
-                  "cannot compare hidden states with embeddings: expected text, found no token but "
-                  "BOS; raise --max-tokens");
-    }
-  }
-
   int64_t WaveRows(uint64_t sums_bytes) const {
     const uint64_t memory =
         options_.memory_bytes > 0 ? options_.memory_bytes : AvailableMemoryBytes() / 2;
@@ -216,17 +130,15 @@ class Measurer {
     rows_.clear();
     size_t next = first;
     for (; next < text_.sequences.size(); ++next) {
-      const SequenceRows& sequence = text_.sequences[next];
-      const auto n = static_cast<int64_t>(sequence.end - sequence.begin);
-      if (wave_.n_rows() + n > wave_rows) break;
-      wave_.Add(static_cast<int64_t>(next), 0,
-                std::span(text_.ids).subspan(sequence.begin, static_cast<size_t>(n)));
+      const TextSequence& sequence = text_.sequences[next];
+      if (wave_.n_rows() + static_cast<int64_t>(sequence.size()) > wave_rows) break;
+      wave_.Add(static_cast<int64_t>(next), 0, text_.Ids(sequence));
       AddRows(sequence, draws);
     }
     return next;
   }
 
-  void AddRows(const SequenceRows& sequence, NullDraws& draws) {
+  void AddRows(const TextSequence& sequence, NullDraws& draws) {
     for (size_t i = sequence.begin; i < sequence.end; ++i) {
       RowTokens& row = rows_.emplace_back();
       if (i == sequence.begin && sequence.has_bos) continue;

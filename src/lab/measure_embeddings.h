@@ -8,6 +8,7 @@
 #include "engine/ops/precision.h"
 #include "lab/embedding_similarity.h"
 #include "lab/text_model.h"
+#include "lab/tokenised_text.h"
 #include "store/run_description.h"
 #include "text/document.h"
 #include "text/sequences.h"
@@ -25,17 +26,10 @@ struct EmbeddingOptions {
   engine::Precision precision = engine::Precision::kExact;
 };
 
-// A unit of a data set with its plain rows.
-struct EmbeddingUnit {
-  std::string dataset, name;
-  int64_t n_tokens = 0;
-  int64_t n_pairs = 0;  // those with a token after them in their sequence
-};
-
 struct EmbeddingMeasurement {
   store::RunDescription description;
   int64_t n_documents = 0, n_rows = 0;  // special rows included
-  std::vector<EmbeddingUnit> units;     // data set by data set, in the order met
+  std::vector<TextUnit> units;          // data set by data set, in the order met
   SimilaritySums sums;                  // by index into units
 };
 

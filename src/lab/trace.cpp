@@ -17,8 +17,11 @@
 #include "lab/chat.h"
 #include "lab/decision_collector.h"
 #include "lab/describe_run.h"
+#include "lab/forced_routes.h"
+#include "lab/intervention_probe.h"
 #include "lab/precision_note.h"
 #include "lab/text_model.h"
+#include "lab/tokenised_text.h"
 #include "lab/trace_memory.h"
 #include "store/run_writer.h"
 
@@ -68,12 +71,9 @@ class Tracer {
         documents_(OpenData(open_parquet)) {
     const files::ModelConfig& config = model_->config();
     summary_.is_dense = config.dense();
-    chunk_ = options.policy.chunk > 0 ? options.policy.chunk : config.context;
-    if (chunk_ > config.context) {
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("--chunk: expected at most the model's context of {}, found {}",
-                              config.context, chunk_));
-    }
+    chunk_ = ChunkOf(options.policy, *model_);
+    router_ = model_->router();
+    if (!options.interventions.empty()) PlanInterventions();
     PlanMemory();
   }
 
@@ -106,11 +106,13 @@ class Tracer {
       }
     }
     if (!options_.output.empty()) PrintPrecisionNote(*model_, options_.precision);
-    sweep_ = std::make_unique<engine::Sweep>(*model_, kernels_, pool_,
-                                             engine::SweepOptions{.wave_rows = summary_.wave_rows,
-                                                                  .max_sequence = chunk_,
-                                                                  .precision = options_.precision});
-    collector_ = std::make_unique<DecisionCollector>(model_->router(), model_->config().n_layers,
+    sweep_ = std::make_unique<engine::Sweep>(
+        *model_, kernels_, pool_,
+        engine::SweepOptions{.wave_rows = summary_.wave_rows,
+                             .max_sequence = chunk_,
+                             .experts_per_token = router_.experts_per_token,
+                             .precision = options_.precision});
+    collector_ = std::make_unique<DecisionCollector>(router_, model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();
     const double cpu_start = ProcessCpuSeconds();
@@ -142,6 +144,8 @@ class Tracer {
         DescribeRun(*model_, *tokenizer_, kernels_,
                     {options_.data, options_.policy, chunk_, options_.raw, options_.precision});
     run.has_logits = options_.logits;
+    run.interventions = interventions_;
+    if (!run.is_dense()) run.experts_per_token = router_.experts_per_token;
     run.tokens_per_part = options_.tokens_per_part;
     return run;
   }
@@ -153,15 +157,39 @@ class Tracer {
     return text::OpenDocuments(specs, open_parquet);
   }
 
+  // What they are, in the words of the manifest, and the probe that does it.
+  void PlanInterventions() {
+    const routing::RoutedModel model = RoutedModelOf(*model_);
+    std::vector<routing::Intervention> interventions;
+    for (const std::string& text : options_.interventions) {
+      interventions.push_back(routing::ParseIntervention(text, model, "--intervene"));
+      if (!interventions.back().cells.empty()) continue;
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("--intervene {0}: expected experts to remove, found none; add "
+                              "--expert E or --cells LAYER:EXPERT,... or write {0}@all:E",
+                              text));
+    }
+    forced_ = OpenForced(interventions, *model_);
+    for (const routing::Intervention& intervention : interventions) {
+      interventions_.push_back(routing::FormatIntervention(intervention, model));
+    }
+    std::vector<routing::InterventionPlan> plans;
+    plans.emplace_back(interventions, model, forced_.get());
+    router_.experts_per_token = SlotsOf(plans);
+    intervention_probe_ = std::make_unique<InterventionProbe>(std::move(plans));
+  }
+
   void PlanMemory() {
     uint64_t available = AvailableMemoryBytes();
     memory_bytes_ = options_.memory_bytes > 0 ? options_.memory_bytes : available / 2;
-    engine::SweepPlan plan = PlanTrace(model_->config(), {.memory_bytes = memory_bytes_,
-                                                          .chunk = chunk_,
-                                                          .n_threads = pool_.n_threads(),
-                                                          .logits = options_.logits,
-                                                          .writes = !options_.output.empty(),
-                                                          .precision = options_.precision});
+    files::ModelConfig config = model_->config();
+    config.experts_per_token = router_.experts_per_token;
+    engine::SweepPlan plan = PlanTrace(config, {.memory_bytes = memory_bytes_,
+                                                .chunk = chunk_,
+                                                .n_threads = pool_.n_threads(),
+                                                .logits = options_.logits,
+                                                .writes = !options_.output.empty(),
+                                                .precision = options_.precision});
     summary_.wave_rows = plan.wave_rows;
     if (options_.wave_tokens > 0) {
       summary_.wave_rows =
@@ -256,10 +284,12 @@ class Tracer {
     ThrowIfCancelled();
     if (wave_.n_rows() > 0) {
       Clock::time_point start = Clock::now();
-      routing::Probe* probes[] = {collector_.get()};
-      // Without an output there is nothing to collect: the sweep alone, which tracing is held
-      // against.
-      sweep_->Run(wave_, std::span(probes, writer_ ? 1 : 0));
+      // Interventions first, so that what they made of the routing is collected. Without an output
+      // there is nothing to collect: the sweep alone, which tracing is held against.
+      std::vector<routing::Probe*> probes;
+      if (intervention_probe_) probes.push_back(intervention_probe_.get());
+      if (writer_) probes.push_back(collector_.get());
+      sweep_->Run(wave_, probes);
       summary_.sweep_seconds += SecondsSince(start);
       summary_.flops += sweep_->flops();
       TakeLosses();
@@ -302,6 +332,10 @@ class Tracer {
   int chunk_ = 0;
   uint64_t memory_bytes_ = 0;
 
+  routing::RouterDescription router_;  // with as many experts a token as are chosen here
+  std::vector<std::string> interventions_;
+  std::unique_ptr<ForcedRoutes> forced_;
+  std::unique_ptr<InterventionProbe> intervention_probe_;
   std::unique_ptr<store::RunWriter> writer_;
   std::unique_ptr<engine::Sweep> sweep_;
   std::unique_ptr<DecisionCollector> collector_;

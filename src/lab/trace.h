@@ -20,6 +20,8 @@ struct TraceOptions {
   std::string output;           // the run directory; empty: run the sweep and write nothing
   bool raw = false;             // CR LF was kept; recorded
   bool logits = false;          // store all router logits
+  // Changes of the routing, as "mask@1:3" (routing/intervention.h); recorded.
+  std::vector<std::string> interventions;
   int n_threads = 0;            // 0: one a core
   uint64_t memory_bytes = 0;    // 0: half of what is available
   int64_t wave_tokens = 0;      // 0: as planned; smaller waves lose less to a kill

@@ -26,13 +26,31 @@ void ChooseLargest(const RouterDescription& router, const float* logits, int16_t
   std::fill(experts + n_chosen, experts + k, int16_t{-1});
 }
 
+// What the exponents are taken relative to: the largest of the logits that are summed.
+float LargestWeighed(const RouterDescription& router, const float* logits, const int16_t* experts) {
+  float largest = -kInfinity;
+  if (router.score == ScoreFunction::kSoftmaxOverAll && !router.renormalise) {
+    largest = *std::max_element(logits, logits + router.n_experts);
+  } else {
+    for (int slot = 0; slot < router.experts_per_token; ++slot) {
+      if (experts[slot] >= 0) largest = std::max(largest, logits[experts[slot]]);
+    }
+  }
+  return largest == -kInfinity ? 0.0f : largest;
+}
+
 }  // namespace
 
 void ChooseExperts(const RouterDescription& router, const float* logits, int16_t* experts,
                    float* weights) noexcept {
-  const int k = router.experts_per_token;
   ChooseLargest(router, logits, experts);
-  const float largest = experts[0] < 0 ? 0.0f : logits[experts[0]];
+  WeighExperts(router, logits, experts, weights);
+}
+
+void WeighExperts(const RouterDescription& router, const float* logits, const int16_t* experts,
+                  float* weights) noexcept {
+  const int k = router.experts_per_token;
+  const float largest = LargestWeighed(router, logits, experts);
   float sum_chosen = 0;
   for (int slot = 0; slot < k; ++slot) {
     weights[slot] = 0;

@@ -26,6 +26,11 @@ struct RouterDescription {
 void ChooseExperts(const RouterDescription& router, const float* logits, int16_t* experts,
                    float* weights) noexcept;
 
+// The weights alone, of experts chosen otherwise: in any order, -1 in unused slots.
+// Requires: no expert with a logit of -infinity.
+void WeighExperts(const RouterDescription& router, const float* logits, const int16_t* experts,
+                  float* weights) noexcept;
+
 // K-th minus (K+1)-th largest logit; +infinity when nothing could have replaced the K-th choice
 // (K = E, the rest masked, or the last slot dropped). `experts` as chosen above.
 float Margin(const RouterDescription& router, const float* logits, const int16_t* experts) noexcept;

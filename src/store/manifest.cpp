@@ -325,7 +325,10 @@ std::string RoutesPath(int layer, int64_t part) {
   return fmt::format("routes/layer={:02}/part-{:05}.parquet", layer, part);
 }
 
-std::string FormatManifest(const Manifest& manifest) {
+namespace {
+
+// All of the file but its tail.
+std::string FormatHead(const Manifest& manifest) {
   ordered_json root;
   root["format"] = kFormat;
   root["schema_version"] = kSchemaVersion;
@@ -348,7 +351,18 @@ std::string FormatManifest(const Manifest& manifest) {
   }
   std::string head = root.dump(2);
   head.resize(head.size() - 2);  // the line break and the brace of the end
+  return head;
+}
+
+}  // namespace
+
+std::string FormatManifest(const Manifest& manifest) {
+  const std::string head = FormatHead(manifest);
   return head + Tail(head);
+}
+
+std::string ManifestHash(const Manifest& manifest) {
+  return HashText(FormatHead(manifest));
 }
 
 Manifest ParseManifest(std::string_view text, const std::string& path) {

@@ -46,6 +46,8 @@ std::string RoutesPath(int layer, int64_t part);
 inline constexpr const char* kVocabularyPath = "vocabulary.parquet";
 
 std::string FormatManifest(const Manifest& manifest);
+// What the file ends with: 16 hex digits, which the hashes of all files of the run go into.
+std::string ManifestHash(const Manifest& manifest);
 // Throws Error(kCorrupt) for anything FormatManifest cannot have written, its own hash included,
 // and kUnsupported for another schema version. `path` is for messages.
 Manifest ParseManifest(std::string_view text, const std::string& path);

@@ -132,6 +132,7 @@ Run Run::Open(const std::string& directory) {
   Run run;
   run.description_ = manifest.description;
   run.directory_ = directory;
+  run.identity_ = ManifestHash(manifest);
   run.complete_ = manifest.complete;
   run.n_tokens_ = manifest.n_tokens();
   run.n_documents_ = manifest.n_documents();

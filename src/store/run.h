@@ -20,6 +20,8 @@ class Run {
   const RunDescription& description() const { return description_; }
   const std::string& directory() const { return directory_; }
   bool complete() const { return complete_; }
+  // 16 hex digits that name its content.
+  const std::string& identity() const { return identity_; }
   int64_t n_tokens() const { return n_tokens_; }
   int64_t n_documents() const { return n_documents_; }
 
@@ -35,6 +37,7 @@ class Run {
  private:
   RunDescription description_;
   std::string directory_;
+  std::string identity_;
   bool complete_ = false;
   int64_t n_tokens_ = 0;
   int64_t n_documents_ = 0;

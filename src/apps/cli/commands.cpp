@@ -23,6 +23,8 @@ std::span<const Command> Commands() {
       {"attention", "What the heads of a model look at in a text", AddAttention},
       {"embeddings", "How much of its token, and of the next one, a hidden state is, by layer",
        AddEmbeddings},
+      {"ablate", "What the loss becomes without experts, or with routing changed otherwise",
+       AddAblate},
       {"explain", "One token through one layer, or why it was routed as it was", AddExplain},
       {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},

@@ -28,7 +28,7 @@ std::string UnitBy(const store::RunDescription& description, const std::string& 
   return "";
 }
 
-void AddUnit(const lab::SimilaritySums& sums, int64_t unit, const lab::EmbeddingUnit& counts,
+void AddUnit(const lab::SimilaritySums& sums, int64_t unit, const lab::TextUnit& counts,
              const study::EmbeddingColumns& columns, std::vector<double>& out) {
   for (int layer = 0; layer < columns.n_layers; ++layer) {
     for (lab::StreamSite site : {lab::StreamSite::kAfterAttention, lab::StreamSite::kAfterMoe}) {
@@ -49,7 +49,7 @@ std::vector<study::EmbeddingDataset> DatasetsOf(const lab::EmbeddingMeasurement&
   const study::EmbeddingColumns columns{measured.description.n_layers};
   std::vector<study::EmbeddingDataset> datasets;
   for (size_t i = 0; i < measured.units.size(); ++i) {
-    const lab::EmbeddingUnit& unit = measured.units[i];
+    const lab::TextUnit& unit = measured.units[i];
     if (unit.n_tokens == 0) continue;
     if (datasets.empty() || datasets.back().name != unit.dataset) {
       datasets.push_back({.name = unit.dataset,
@@ -70,7 +70,7 @@ study::Statement StatementOf(const lab::EmbeddingMeasurement& measured,
   statement.description = measured.description;
   statement.documents = measured.n_documents;
   statement.tokens = measured.n_rows;
-  for (const lab::EmbeddingUnit& unit : measured.units) {
+  for (const lab::TextUnit& unit : measured.units) {
     statement.plain_tokens += unit.n_tokens;
     statement.units += unit.n_tokens > 0;
   }

@@ -12,9 +12,8 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/figures/figure.h"
-#include "apps/cli/picture.h"
+#include "apps/cli/picture_options.h"
 #include "base/error.h"
-#include "base/platform/durable_file.h"
 #include "base/units.h"
 #include "study/report/chart.h"
 
@@ -46,24 +45,6 @@ constexpr FigureCommand kFigures[] = {
     {"findings", "What the run shows, in sentences", AddFindings},
     {"claims", "What was claimed of experts, judged on this run", AddClaims},
 };
-
-// Only figures with a chart have them: what is asked of others is refused as an unknown option.
-void AddPictureOptions(CLI::App& app, FigureOptions& options) {
-  app.add_option("--svg", options.svg, "Write the chart as SVG (needs vl-convert-python)");
-  app.add_option("--png", options.png, "Write the chart as PNG (needs vl-convert-python)");
-  app.add_option("--spec", options.spec, "Write the chart as a Vega-Lite specification");
-}
-
-// Writes the pictures asked for; false where none is.
-bool WritePictures(const FigureOptions& options, const study::FigureTable& table,
-                   const study::Statement& statement, const std::string& heading) {
-  if (options.svg.empty() && options.png.empty() && options.spec.empty()) return false;
-  const std::string spec = study::PictureSpec(table, statement, heading);
-  if (!options.spec.empty()) ReplaceFile(options.spec, AsBytes(spec));
-  if (!options.svg.empty()) WritePicture(spec, PictureType::kSvg, options.svg);
-  if (!options.png.empty()) WritePicture(spec, PictureType::kPng, options.png);
-  return true;
-}
 
 }  // namespace
 
@@ -106,7 +87,7 @@ void PrintFigure(const FigureSession& session, const Figure& figure, const std::
   const FigureOptions& options = session.options;
   const study::Statement statement = study::MakeStatement(
       session.run, session.rows, options.bootstrap.seed, options.bootstrap.n_samples);
-  const bool drawn = WritePictures(options, figure.table, statement, heading);
+  const bool drawn = WritePictures(options.pictures, figure.table, statement, heading);
   std::string out;
   if (options.json) {
     out = study::FigureJson(figure.table, statement);
@@ -149,7 +130,8 @@ std::function<void()> AddFigure(CLI::App& app) {
           ->delimiter(',')
           ->allow_extra_args(false);
     }
-    if (study::HasChart(command.name)) AddPictureOptions(*sub, *options);
+    // Pictures are refused as an unknown option where there is no chart.
+    if (study::HasChart(command.name)) AddPictureOptions(*sub, options->pictures);
     const bool needs_routes = command.needs_routes;
     const char* heading = command.summary;
     sub->callback([=] {

@@ -57,6 +57,7 @@ void Wave::Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_
                KvCache* cache) {
   if (sequence_begin.empty()) sequence_begin.push_back(0);
   caches.push_back(cache);
+  forks.emplace_back();
   auto position = static_cast<int32_t>(cache == nullptr ? 0 : cache->length());
   for (int32_t token_id : token_ids) {
     rows.push_back(
@@ -65,7 +66,21 @@ void Wave::Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_
   sequence_begin.push_back(n_rows());
 }
 
+void Wave::AddFork(int64_t of, int32_t branch, int layer) {
+  const auto source = static_cast<size_t>(of);
+  MOESCOPE_CHECK(source < forks.size() && forks[source].of < 0 && caches[source] == nullptr);
+  MOESCOPE_CHECK(forks.back().of < 0 || forks.back().layer <= layer);
+  for (int64_t row = sequence_begin[source]; row < sequence_begin[source + 1]; ++row) {
+    rows.push_back(rows[static_cast<size_t>(row)]);
+    rows.back().branch = branch;
+  }
+  caches.push_back(nullptr);
+  forks.push_back({.of = of, .layer = layer});
+  sequence_begin.push_back(n_rows());
+}
+
 void Wave::clear() {
+  forks.clear();
   rows.clear();
   sequence_begin.clear();
   caches.clear();
@@ -106,6 +121,7 @@ void Sweep::State::CheckWave() const {
   MOESCOPE_CHECK(n_rows <= shape.wave_rows);
   MOESCOPE_CHECK(wave->sequence_begin.empty() ? n_rows == 0
                                               : wave->sequence_begin.back() == n_rows);
+  MOESCOPE_CHECK(wave->forks.empty() || wave->forks.back().layer < model.config().n_layers);
   for (const routing::RowInfo& row : wave->rows) {
     MOESCOPE_CHECK(row.position < shape.max_sequence);
     if (row.token_id < 0 || row.token_id >= shape.vocab_size) {
@@ -271,9 +287,11 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
   wave = &new_wave;
   n_rows = new_wave.n_rows();
   n_assignments = 0;
+  flops = 0;
   CheckWave();
   if (n_rows == 0) return;
   PlaceSequences();
+  StartWithoutForks();
   const size_t widest = static_cast<size_t>(
       std::max({shape.model_dim, shape.query_dim, shape.n_experts, shape.experts_per_token}));
   probes.Begin(new_probes, pool.n_threads(), kMaxBlockRows * widest);
@@ -294,6 +312,8 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
     Project();
     RunAttention();
     ProjectOutput();
+    CountLayer();
+    JoinForks();
     RunExperts();
     // The weights of the next layer are needed for the norm that follows the sum; this layer's
     // experts have done their work.
@@ -311,24 +331,28 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
       cache->set_length(cache->length() + n);
     }
   }
-  CountFlops();
+  CountFeedForward();
 }
 
-void Sweep::State::CountFlops() {
+void Sweep::State::CountLayer() {
   double pairs = 0;  // of a query and a key it sees
-  for (size_t s = 0; s < places.size(); ++s) {
+  for (size_t s = 0; s < n_sequences; ++s) {
     const auto n = static_cast<double>(wave->sequence_begin[s + 1] - wave->sequence_begin[s]);
     pairs += n * static_cast<double>(places[s].first_position) + n * (n + 1) / 2;
   }
-  const files::ModelConfig& config = model.config();
   const double d = static_cast<double>(shape.model_dim), q = static_cast<double>(shape.query_dim);
-  const double rows = static_cast<double>(n_rows);
-  const double per_row = d * (2 * q + 2 * static_cast<double>(shape.kv_dim) + config.n_experts);
-  const double matrices = config.feed_forward == files::FeedForwardKind::kSwiGlu ? 3 : 2;
-  flops =
-      2 * (config.n_layers * (rows * per_row + pairs * 2 * q) +
-           static_cast<double>(n_assignments) * matrices * d * static_cast<double>(shape.ffn_dim) +
-           (options.losses ? rows * d * static_cast<double>(shape.vocab_size) : 0));
+  const double per_row =
+      d * (2 * q + 2 * static_cast<double>(shape.kv_dim) + model.config().n_experts);
+  flops += 2 * (static_cast<double>(n_rows) * per_row + pairs * 2 * q);
+}
+
+void Sweep::State::CountFeedForward() {
+  const double d = static_cast<double>(shape.model_dim);
+  const double matrices = model.config().feed_forward == files::FeedForwardKind::kSwiGlu ? 3 : 2;
+  flops += 2 * static_cast<double>(n_assignments) * matrices * d *
+           static_cast<double>(shape.ffn_dim);
+  if (!options.losses) return;
+  flops += 2 * static_cast<double>(n_rows) * d * static_cast<double>(shape.vocab_size);
 }
 
 Sweep::Sweep(const Model& model, const KernelTable& kernels, ThreadPool& pool,

@@ -16,17 +16,27 @@
 
 namespace moescope::engine {
 
-// Rows of a wave, sequence after sequence; a sequence's rows are consecutive, positions 0, 1, ...
-// or those after the ones its cache holds.
+// Rows of a wave, sequence after sequence (a branch is one too); a sequence's rows are consecutive,
+// positions 0, 1, ... or those after the ones its cache holds.
 struct Wave {
   std::vector<routing::RowInfo> rows;
   // First row of each sequence, and rows.size() at the end.
   std::vector<int64_t> sequence_begin;
   // Of each sequence; null: it begins here and nothing of it is kept.
   std::vector<KvCache*> caches;
+  // Of each sequence; a fork shares all up to the router of a layer with an earlier sequence.
+  struct Fork {
+    int64_t of = -1;  // which sequence of this wave; -1: it runs from the embedding on
+    int layer = 0;
+  };
+  std::vector<Fork> forks;
   // The cache, if any, must outlive the wave and have room.
   void Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids,
            KvCache* cache = nullptr);
+  // A branch of the sequence `of` of this wave whose routing differs from `layer` on.
+  // Requires: sequences come before forks, forks in the order of their layers; `of` is no fork and
+  // has no cache.
+  void AddFork(int64_t of, int32_t branch, int layer);
   void clear();
   int64_t n_rows() const { return static_cast<int64_t>(rows.size()); }
 };
@@ -45,6 +55,9 @@ struct SweepPlan {
 SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int max_sequence,
                     int n_threads, uint64_t extra_bytes_per_row = 0,
                     Precision precision = Precision::kExact);
+
+// Floating-point operations of one row of a sequence of `n_rows`, the head included, on average.
+double FlopsPerRow(const files::ModelConfig& config, int n_rows);
 
 struct SweepOptions {
   int64_t wave_rows = 0;      // capacity, from the plan
@@ -66,10 +79,11 @@ class Sweep {
   // Runs the wave. Afterwards losses() [n_rows] holds -log p(next token) in nats, NaN at the last
   // row of each sequence, and caches hold the new rows as well. Probes see each layer in order;
   // those that edit come into force in the order given, and the edits of one that has not declared
-  // them are discarded. Requires: rows and sequences within the options; no cache twice. Throws
-  // Error(kBadInput) for token ids outside the vocabulary, Error(kCorrupt) at the first (lowest
-  // layer, then row) non-finite activation, naming layer, expert and token; kCancelled. The sweep
-  // can be used again afterwards, and caches are as long as before.
+  // them are discarded. Probes see a fork from the residual after attention of its layer on.
+  // Requires: rows and sequences within the options; no cache twice. Throws Error(kBadInput) for
+  // token ids outside the vocabulary, Error(kCorrupt) at the first (lowest layer, then row)
+  // non-finite activation, naming layer, expert and token; kCancelled. The sweep can be used again
+  // afterwards, and caches are as long as before.
   void Run(const Wave& wave, std::span<routing::Probe* const> probes);
   std::span<const float> losses() const;
   // [n_rows] the token with the largest logit after each row of the last Run, ties to the lower id.

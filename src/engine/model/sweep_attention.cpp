@@ -177,7 +177,7 @@ void Sweep::State::StoreValues(Range rows, Range dims, const float* block) {
 void Sweep::State::RunAttention() {
   const int64_t n_kv_heads = shape.kv_dim / shape.head_dim;
   const int64_t group = shape.query_dim / shape.kv_dim;
-  const auto n_tasks = static_cast<int64_t>(attention_tasks.size()) * n_kv_heads;
+  const auto n_tasks = static_cast<int64_t>(n_attention_tasks) * n_kv_heads;
   pool.Run(n_tasks, [&](int64_t index, int worker) {
     ThrowIfCancelled();
     const AttentionTask& task = attention_tasks[static_cast<size_t>(index / n_kv_heads)];
@@ -227,29 +227,29 @@ void Sweep::State::CallHeadProbes() {
   });
 }
 
+void Sweep::State::FinishAttention(Range rows, int worker) {
+  if (probes.Wants(routing::kSiteResidualAfterAttention)) {
+    probes.Call(
+        routing::kSiteResidualAfterAttention,
+        routing::ActivationBatch{
+            .layer = layer,
+            .first_row = rows.begin,
+            .rows = RowInfos(rows),
+            .dim = static_cast<int>(shape.model_dim),
+            .values = {Residual(rows.begin), static_cast<size_t>(rows.size() * shape.model_dim)}},
+        worker);
+  }
+  int64_t bad = FindNonFinite(Residual(rows.begin), rows.size() * shape.model_dim);
+  if (bad >= 0) {
+    Note(worker, {rows.begin + bad / shape.model_dim, -1, "attention"});
+    return;
+  }
+  NormRows(rows, weights.feed_forward_norm);
+  model.config().dense() ? RouteDense(rows) : Route(rows, worker);
+}
+
 void Sweep::State::ProjectOutput() {
   CallHeadProbes();
-  // What follows needs whole rows: it runs in the same task when the task has all columns.
-  auto finish = [&](Range rows, int worker) {
-    if (probes.Wants(routing::kSiteResidualAfterAttention)) {
-      probes.Call(
-          routing::kSiteResidualAfterAttention,
-          routing::ActivationBatch{
-              .layer = layer,
-              .first_row = rows.begin,
-              .rows = RowInfos(rows),
-              .dim = static_cast<int>(shape.model_dim),
-              .values = {Residual(rows.begin), static_cast<size_t>(rows.size() * shape.model_dim)}},
-          worker);
-    }
-    int64_t bad = FindNonFinite(Residual(rows.begin), rows.size() * shape.model_dim);
-    if (bad >= 0) {
-      Note(worker, {rows.begin + bad / shape.model_dim, -1, "attention"});
-      return;
-    }
-    NormRows(rows, weights.feed_forward_norm);
-    model.config().dense() ? RouteDense(rows) : Route(rows, worker);
-  };
   const bool whole_rows = WholeRowTasks();
   ForTiles(shape.model_dim, [&](Range rows, Range columns, int worker) {
     float* tile = Scratch(worker);
@@ -268,9 +268,12 @@ void Sweep::State::ProjectOutput() {
       kernels.add_scaled(residual, weights.output_bias.data() + columns.begin, 1,
                          static_cast<size_t>(columns.size()));
     }
-    if (whole_rows) finish(rows, worker);
+    // What follows needs whole rows: it runs in the same task when the task has all columns.
+    if (whole_rows) FinishAttention(rows, worker);
   });
-  if (!whole_rows) ForRows(kMaxBlockRows, finish);
+  if (!whole_rows) {
+    ForRows(kMaxBlockRows, [&](Range rows, int worker) { FinishAttention(rows, worker); });
+  }
   ThrowIfNonFinite();
 }
 

@@ -20,15 +20,17 @@ constexpr double kFlopsPerSecondPerThread = 50e9;
 constexpr int64_t kAmpleRows = 4096;
 constexpr uint64_t kCacheBytes = 64 << 20;
 
+}  // namespace
+
 // Multiply-adds of one row times two: projections, attention at the mean causal length, router,
 // chosen experts and the head.
-double FlopsPerRow(const files::ModelConfig& config, int max_sequence) {
+double FlopsPerRow(const files::ModelConfig& config, int n_rows) {
   const SweepShape shape =
-      SweepShape::Of(config, config.experts_per_token, 1, max_sequence, 1, Precision::kExact);
+      SweepShape::Of(config, config.experts_per_token, 1, n_rows, 1, Precision::kExact);
   double d = static_cast<double>(shape.model_dim);
   double q = static_cast<double>(shape.query_dim);
   double projections = d * (2 * q + 2 * static_cast<double>(shape.kv_dim));
-  double keys = (max_sequence + 1) / 2.0;
+  double keys = (n_rows + 1) / 2.0;
   if (config.sliding_window > 0) keys = std::min<double>(keys, config.sliding_window);
   double attention = 2 * q * keys;
   double router = d * config.n_experts;
@@ -37,8 +39,6 @@ double FlopsPerRow(const files::ModelConfig& config, int max_sequence) {
   double layers = (projections + attention + router + experts) * config.n_layers;
   return 2 * (layers + d * config.vocab_size);
 }
-
-}  // namespace
 
 SweepPlan PlanSweep(const files::ModelConfig& config, uint64_t memory_bytes, int max_sequence,
                     int n_threads, uint64_t extra_bytes_per_row, Precision precision) {

@@ -65,7 +65,9 @@ struct Sweep::State {
   Activations Rounded(Rows x, int64_t k, std::initializer_list<const WeightMatrix*> meets,
                       float* scratch) const;
   void Note(int worker, const NonFinite& found);
-  void CountFlops();
+  // Counts attention and router of the rows that run in this layer; experts and head at the end.
+  void CountLayer();
+  void CountFeedForward();
   // Throws Error(kCorrupt) when a task of the last loop noted something.
   void ThrowIfNonFinite();
 
@@ -83,7 +85,16 @@ struct Sweep::State {
   void RunAttention();
   void CallHeadProbes();
   void ProjectOutput();
+  // What follows the attention of whole rows: probes, norm, routing.
+  void FinishAttention(Range rows, int worker);
   void NormRows(Range rows, const NormWeights& norm);
+
+  // Forks (sweep_fork.cpp). Rows, sequences and attention tasks of the wave are in the order in
+  // which they join, so those that run are the first ones.
+  void StartWithoutForks();
+  void Admit(size_t n);  // the first n sequences
+  // Takes in the forks of this layer: they get the residual of their source and are routed.
+  void JoinForks();
 
   // Routing and experts (sweep_moe.cpp).
   void Route(Range rows, int worker);
@@ -127,7 +138,9 @@ struct Sweep::State {
 
   // The wave being run.
   const Wave* wave = nullptr;
-  int64_t n_rows = 0;
+  int64_t n_rows = 0;        // of the sequences that have joined
+  size_t n_sequences = 0;    // that have joined
+  size_t n_attention_tasks = 0;  // of them
   int64_t n_assignments = 0;         // of all layers so far, for the count of operations
   std::vector<int32_t> predictions;  // [wave_rows] with the option
   double flops = 0;

@@ -315,6 +315,54 @@ TEST_F(SweepTest, BranchesAreIndependentRows) {
   EXPECT_NE(std::memcmp(baseline.data(), sweep.losses().data() + 70, 69 * sizeof(float)), 0);
 }
 
+// Masks expert `layer + branch` for the branches 1, 2, ... from their layer on.
+struct MaskFromLayer : MaskExpert {
+  explicit MaskFromLayer(std::vector<int> of_branch) : MaskExpert(0), first_layer(of_branch) {}
+  void OnRouterLogits(const routing::DecisionBatch& b) override {
+    for (size_t row = 0; row < b.rows.size(); ++row) {
+      const int branch = b.rows[row].branch;
+      if (branch == 0 || b.layer < first_layer[static_cast<size_t>(branch)]) continue;
+      b.router_logits[row * b.n_experts + (b.layer + branch) % b.n_experts] = -kInfinity;
+    }
+  }
+  std::vector<int> first_layer;
+};
+
+TEST_F(SweepTest, AForkIsTheBranchThatRanFromTheStartBitForBit) {
+  const files::ModelConfig c = OddTinyConfig();
+  const Sequences sequences = RandomSequences({70, 1, 300, 33}, c.vocab_size);
+  std::unique_ptr<Model> model = Model::Open(path_);
+  MaskFromLayer mask({0, 0, 1, c.n_layers - 1});
+  routing::Probe* probes[] = {&mask};
+  for (const KernelTable* kernels : Levels()) {
+    for (int n_threads : {1, 3}) {
+      ThreadPool pool(n_threads);
+      Sweep sweep(*model, *kernels, pool, {.wave_rows = 1616, .max_sequence = 300});
+      auto run = [&](bool forked) {
+        Wave wave;
+        for (int branch = 0; branch < 4; ++branch) {
+          for (int s = 0; s < 4; ++s) {
+            forked && branch > 0 ? wave.AddFork(s, branch, mask.first_layer[branch])
+                                 : wave.Add(s, branch, sequences[s]);
+          }
+        }
+        sweep.Run(wave, probes);
+        return std::vector<float>(sweep.losses().begin(), sweep.losses().end());
+      };
+      const std::vector<float> whole = run(false);
+      const double whole_flops = sweep.flops();
+      const std::vector<float> forked = run(true);
+      ASSERT_EQ(whole.size(), forked.size());
+      EXPECT_EQ(std::memcmp(whole.data(), forked.data(), whole.size() * sizeof(float)), 0);
+      EXPECT_LT(sweep.flops(), whole_flops);
+      // Branches differ from the baseline, and the same sweep runs waves without forks again.
+      EXPECT_NE(std::memcmp(whole.data(), whole.data() + 404 * 3, 404 * sizeof(float)), 0);
+      EXPECT_EQ(std::memcmp(run(false).data(), whole.data(), whole.size() * sizeof(float)), 0);
+      EXPECT_EQ(sweep.flops(), whole_flops);
+    }
+  }
+}
+
 TEST_F(SweepTest, ReadsEveryWeightOnceAWave) {
   const Sequences sequences = RandomSequences({500, 400, 300}, OddTinyConfig().vocab_size);
   std::unique_ptr<Model> model = Model::Open(path_);

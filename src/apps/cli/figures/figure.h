@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/cli/picture_options.h"
 #include "base/parallel/thread_pool.h"
 #include "store/run.h"
 #include "study/figures/figure_table.h"
@@ -24,7 +25,7 @@ struct FigureOptions {
   std::vector<std::string> datasets;  // empty: all
   int n_threads = 0;
   bool json = false, csv = false;
-  std::string svg, png, spec;  // files to write the figure's chart to
+  PictureFiles pictures;
   study::BootstrapOptions bootstrap;
 };
 
