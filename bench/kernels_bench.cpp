@@ -234,8 +234,10 @@ void BenchRounded(const KernelTable& kernels, double budget) {
   for (int i = 0; i < kNDTypes; ++i) {
     const auto dtype = static_cast<DType>(i);
     if (CodesOf(dtype).part == 0) continue;
-    for (const Product& shape :
-         {Product{"", 256, 256, 4096}, Product{"", 16, 256, 4096}, Product{"", 1, 256, 4096}}) {
+    constexpr Product kShapes[] = {
+        {"", 1, 256, 4096}, {"", 16, 256, 4096}, {"", 256, 256, 4096}, {"", 256, 1024, 14336}};
+    for (const Product& shape : kShapes) {
+      if (shape.k > 4096 && kernels.level == KernelLevel::kScalar) continue;  // takes minutes
       BenchRounded(kernels, dtype, shape, budget);
     }
   }

@@ -31,7 +31,7 @@ struct RoundedKernels {
   //   x [n_rows, k / 32] blocks; w n_cols rows of blocks of `dtype`, `w_stride` bytes apart, at any
   //   address. Requires: CodesOf(dtype).part > 0, k > 0 a multiple of its block, n_rows, n_cols >
   //   0.
-  // Weights are unpacked once a call, in 40 KB of stack: hand over all rows there are.
+  // Weights are unpacked once a call, in 50 KB of stack: hand over all rows there are.
   void (*multiply)(DType dtype, const RoundedBlock* x, const void* w, size_t w_stride, float* out,
                    size_t out_stride, int n_rows, int n_cols, int k) noexcept;
 

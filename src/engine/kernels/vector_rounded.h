@@ -170,7 +170,7 @@ struct TurnedPlace {
   MOESCOPE_INLINE PartScales Parts(Turned parts, Vec scale) const { return {parts, scale}; }
 };
 
-// One block of each column of a group: the columns from n_columns on repeat the last.
+// One block of each column of a group; `ahead`: bytes to the columns that follow all groups.
 template <typename Spec>
 MOESCOPE_INLINE void PackBlock(const std::byte* w, const size_t* offsets, size_t ahead, int group,
                                PackedWeights<Spec>* out) {
@@ -266,40 +266,62 @@ struct RoundedOperands {
   int n_rows, n_cols, k;
 };
 
+constexpr int kColumnsAtOnce = kGroups * Columns::kLanes;
+// Up to so many rows the weights are what is read most: in the order of memory, then. Either order
+// has the same sums.
+constexpr int kFewRows = 32;
+
+// The columns from `column` on that fit in the registers of a group, over one chunk of k.
+template <typename Spec>
+__attribute__((noinline)) void MultiplyRoundedPiece(const RoundedOperands& all, int begin,
+                                                    int column, PackedWeights<Spec>* packed) {
+  constexpr size_t kBlockBytes = sizeof(typename Spec::Block);
+  const int n = all.k - begin < kChunk ? all.k - begin : kChunk;
+  const int left = all.n_cols - column;
+  const std::byte* chunk = all.w + static_cast<size_t>(begin / Spec::kBlockValues) * kBlockBytes;
+  for (int group = 0; group < kGroups; ++group) {
+    const int wanted = column + group * Columns::kLanes;
+    const int first = wanted < all.n_cols ? wanted : all.n_cols - 1;
+    size_t offsets[Columns::kLanes];  // columns beyond the last repeat it
+    for (int i = 0; i < Columns::kLanes; ++i) {
+      const int from = first + i < all.n_cols ? i : all.n_cols - 1 - first;
+      offsets[i] = all.w_stride * static_cast<size_t>(from);
+    }
+    const std::byte* block = chunk + static_cast<size_t>(first) * all.w_stride;
+    for (int value = 0; value < n; value += Spec::kBlockValues) {
+      PackBlock<Spec>(block, offsets, kColumnsAtOnce * all.w_stride, group,
+                      packed + value / kRoundedValues);
+      block += kBlockBytes;
+    }
+  }
+  MultiplyRoundedRows<Spec, kRoundedRows>(
+      {.x = all.x + begin / kRoundedValues,
+       .x_stride = static_cast<size_t>(all.k / kRoundedValues),
+       .out = all.out + column,
+       .out_stride = all.out_stride,
+       .n_rows = all.n_rows,
+       .n_columns = left < kColumnsAtOnce ? left : kColumnsAtOnce,
+       .n_blocks = n / kRoundedValues,
+       .add = begin > 0},
+      packed);
+}
+
 template <typename Spec>
 void MultiplyRoundedAs(const RoundedOperands& all) {
   alignas(64) PackedWeights<Spec> packed[kChunkBlocks];
-  constexpr int kColumns = kGroups * Columns::kLanes;
-  const size_t x_stride = static_cast<size_t>(all.k / kRoundedValues);
-  int begin = 0;
-  do {
-    const int n = all.k - begin < kChunk ? all.k - begin : kChunk;
-    const std::byte* chunk =
-        all.w + static_cast<size_t>(begin / Spec::kBlockValues) * sizeof(typename Spec::Block);
-    for (int column = 0; column < all.n_cols; column += kColumns) {
-      const int n_columns = all.n_cols - column < kColumns ? all.n_cols - column : kColumns;
-      for (int group = 0; group < kGroups; ++group) {
-        const int wanted = column + group * Columns::kLanes;
-        const int first = wanted < all.n_cols ? wanted : all.n_cols - 1;
-        size_t offsets[Columns::kLanes];
-        for (int i = 0; i < Columns::kLanes; ++i) {
-          offsets[i] = all.w_stride *
-                       static_cast<size_t>(first + i < all.n_cols ? i : all.n_cols - 1 - first);
-        }
-        const std::byte* block = chunk + static_cast<size_t>(first) * all.w_stride;
-        for (int value = 0; value < n; value += Spec::kBlockValues) {
-          PackBlock<Spec>(block, offsets, kColumns * all.w_stride, group,
-                          packed + value / kRoundedValues);
-          block += sizeof(typename Spec::Block);
-        }
+  if (all.n_rows <= kFewRows) {
+    for (int column = 0; column < all.n_cols; column += kColumnsAtOnce) {
+      for (int begin = 0; begin < all.k; begin += kChunk) {
+        MultiplyRoundedPiece(all, begin, column, packed);
       }
-      MultiplyRoundedRows<Spec, kRoundedRows>(
-          {all.x + begin / kRoundedValues, x_stride, all.out + column, all.out_stride, all.n_rows,
-           n_columns, n / kRoundedValues, begin > 0},
-          packed);
     }
-    begin += kChunk;
-  } while (begin < all.k);
+    return;
+  }
+  for (int begin = 0; begin < all.k; begin += kChunk) {
+    for (int column = 0; column < all.n_cols; column += kColumnsAtOnce) {
+      MultiplyRoundedPiece(all, begin, column, packed);
+    }
+  }
 }
 
 void MultiplyRounded(DType dtype, const RoundedBlock* x, const void* w, size_t w_stride, float* out,

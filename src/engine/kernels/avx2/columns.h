@@ -16,6 +16,7 @@ namespace moescope::engine {
 namespace {
 
 constexpr bool kLevelWidensBytes = true;
+// Eight pairs of sums, two registers of codes, one of activations: in sixteen registers.
 constexpr int kGroups = 2;
 constexpr int kRoundedRows = 4;
 

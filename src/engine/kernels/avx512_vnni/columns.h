@@ -13,6 +13,7 @@ namespace moescope::engine {
 namespace {
 
 constexpr bool kLevelWidensBytes = false;
+// Sixteen sums in thirty-two registers; eight, with half the rows, are 6 % slower.
 constexpr int kGroups = 2;
 constexpr int kRoundedRows = 8;
 
