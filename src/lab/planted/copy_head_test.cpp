@@ -26,8 +26,8 @@ class CopyHead : public store::TestDirectory {
       session.Truncate(0);
       engine::GenerateOptions options;
       options.max_tokens = n_key;
-      const engine::Generated generated = engine::Generate(session, run.tokenizer(), {}, prompt,
-                                                           options, [](auto, auto&) {});
+      const engine::Generated generated =
+          engine::Generate(session, run.tokenizer(), {}, prompt, options, [](auto, auto&) {});
       n_repeated += generated.text == passkey.key;
     }
     return n_repeated;

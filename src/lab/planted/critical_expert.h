@@ -1,5 +1,5 @@
-// A model in which one expert matters and another only looks so. The critical expert is chosen by 2 %
-// of the tokens and alone writes what follows them; a popular one is chosen by every token and
+// A model in which one expert matters and another only looks so. The critical expert is chosen by 2
+// % of the tokens and alone writes what follows them; a popular one is chosen by every token and
 // writes a thousand times as much where the output head does not read.
 #pragma once
 

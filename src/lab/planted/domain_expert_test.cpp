@@ -39,8 +39,7 @@ class DomainExpert : public store::TestDirectory {
     options.n_threads = 2;
     options.data = {
         Corpus("square", {.share_of_low = share_of_low_square, .seed = 1}),
-        Corpus("other",
-               {.square_first = false, .share_of_low = share_of_low_other, .seed = 2})};
+        Corpus("other", {.square_first = false, .share_of_low = share_of_low_other, .seed = 2})};
     lab::Trace(options);
     const store::Run run = store::Run::Open(options.output);
     const auto database = run.OpenViews({});

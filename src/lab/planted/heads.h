@@ -16,8 +16,8 @@ struct PlantedHead {
 void LookAtPrevious(PlantedWeights& weights, PlantedHead head);
 
 // Adds `score` where the query's row has coordinate `query` = 1 and the key's row `key` = 1. Uses
-// the slowest rotary pairs, one for each call on a head, counted by `pair` from 0: with theta = 1e10
-// pair 0 turns by 2e-7 in 1,000 positions, pair 15 by 1e-2.
+// the slowest rotary pairs, one for each call on a head, counted by `pair` from 0: with theta =
+// 1e10 pair 0 turns by 2e-7 in 1,000 positions, pair 15 by 1e-2.
 void LookFor(PlantedWeights& weights, PlantedHead head, int pair, int query, int key, double score);
 // Adds factor * score where the key's row has another coordinate.
 void AlsoKey(PlantedWeights& weights, PlantedHead head, int pair, int key, double factor);

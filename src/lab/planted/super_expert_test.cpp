@@ -30,8 +30,8 @@ class CoordinateProbe : public routing::Probe {
     if (batch.layer < 0) return;
     const std::lock_guard lock(mutex_);
     for (size_t i = 0; i < batch.rows.size(); ++i) {
-      const double value = batch.values[i * static_cast<size_t>(batch.dim) +
-                                        static_cast<size_t>(coordinate_)];
+      const double value =
+          batch.values[i * static_cast<size_t>(batch.dim) + static_cast<size_t>(coordinate_)];
       if (batch.rows[i].position == 0) {
         bos[batch.layer] = value;
       } else {
@@ -44,8 +44,7 @@ class CoordinateProbe : public routing::Probe {
     const std::lock_guard lock(mutex_);
     for (size_t i = 0; i < batch.experts.size(); ++i) {
       if (batch.experts[i] != expert_) continue;
-      positions.push_back(
-          batch.rows[i / static_cast<size_t>(batch.experts_per_token)].position);
+      positions.push_back(batch.rows[i / static_cast<size_t>(batch.experts_per_token)].position);
     }
   }
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "base/random.h"
 #include "study/analysis/iid_null.h"
-#include "study/analysis/random.h"
 #include "study/analysis/token_classes.h"
 #include "study/analysis/unit_halves.h"
 

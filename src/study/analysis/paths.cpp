@@ -8,7 +8,7 @@
 
 #include "base/cancellation.h"
 #include "base/error.h"
-#include "study/analysis/random.h"
+#include "base/random.h"
 #include "study/analysis/route_paths.h"
 #include "study/analysis/unit_strata.h"
 

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/iid_null.h"
-#include "study/analysis/random.h"
 #include "study/analysis/unit_halves.h"
 
 namespace moescope::study {
