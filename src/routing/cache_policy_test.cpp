@@ -21,8 +21,7 @@ Rows RandomRows(int n_rows, int n_experts, int n_chosen, uint64_t seed) {
   for (auto& row : rows) {
     while (static_cast<int>(row.size()) < n_chosen) {
       // The product of two draws: low experts are more popular.
-      const int32_t expert =
-          static_cast<int32_t>(random.Uniform() * random.Uniform() * n_experts);
+      const int32_t expert = static_cast<int32_t>(random.Uniform() * random.Uniform() * n_experts);
       if (std::find(row.begin(), row.end(), expert) == row.end()) row.push_back(expert);
     }
   }
@@ -33,8 +32,8 @@ std::vector<int32_t> NextUse(const Rows& rows) {
   std::vector<int32_t> lookups, next;
   for (const auto& row : rows) lookups.insert(lookups.end(), row.begin(), row.end());
   for (size_t i = 0; i < lookups.size(); ++i) {
-    const auto at = std::find(lookups.begin() + static_cast<int64_t>(i) + 1, lookups.end(),
-                              lookups[i]);
+    const auto at =
+        std::find(lookups.begin() + static_cast<int64_t>(i) + 1, lookups.end(), lookups[i]);
     next.push_back(at == lookups.end() ? BeladyOrder::kNever
                                        : static_cast<int32_t>(at - lookups.begin()));
   }
@@ -46,12 +45,18 @@ std::unique_ptr<EvictionOrder> MakeOrder(EvictionRule rule, int n_experts,
   std::vector<int32_t> pinned;
   for (int32_t expert = 0; expert < n_pinned; ++expert) pinned.push_back(expert);
   switch (rule) {
-    case EvictionRule::kLru: return std::make_unique<LruOrder>(n_experts);
-    case EvictionRule::kLfu: return std::make_unique<LfuOrder>(n_experts);
-    case EvictionRule::kFifo: return std::make_unique<FifoOrder>(n_experts);
-    case EvictionRule::kRandom: return std::make_unique<RandomOrder>(n_experts, 7);
-    case EvictionRule::kBelady: return std::make_unique<BeladyOrder>(n_experts, next_use);
-    case EvictionRule::kPinnedLru: return std::make_unique<PinnedLruOrder>(n_experts, pinned);
+    case EvictionRule::kLru:
+      return std::make_unique<LruOrder>(n_experts);
+    case EvictionRule::kLfu:
+      return std::make_unique<LfuOrder>(n_experts);
+    case EvictionRule::kFifo:
+      return std::make_unique<FifoOrder>(n_experts);
+    case EvictionRule::kRandom:
+      return std::make_unique<RandomOrder>(n_experts, 7);
+    case EvictionRule::kBelady:
+      return std::make_unique<BeladyOrder>(n_experts, next_use);
+    case EvictionRule::kPinnedLru:
+      return std::make_unique<PinnedLruOrder>(n_experts, pinned);
   }
   return nullptr;
 }

@@ -7,8 +7,9 @@
 namespace moescope::routing {
 namespace {
 
-constexpr std::array kRules = {EvictionRule::kLru,    EvictionRule::kLfu,    EvictionRule::kFifo,
-                               EvictionRule::kRandom, EvictionRule::kBelady, EvictionRule::kPinnedLru};
+constexpr std::array kRules = {EvictionRule::kLru,    EvictionRule::kLfu,
+                               EvictionRule::kFifo,   EvictionRule::kRandom,
+                               EvictionRule::kBelady, EvictionRule::kPinnedLru};
 constexpr std::array kNames = {"lru", "lfu", "fifo", "random", "belady", "pinned"};
 
 }  // namespace

@@ -40,9 +40,7 @@ class EvictionOrder {
   int n_experts() const { return static_cast<int>(keys_.size()); }
   int64_t key(int32_t expert) const { return keys_[static_cast<size_t>(expert)]; }
   // Whether `a` is evicted before `b`.
-  bool Before(int32_t a, int32_t b) const {
-    return key(a) != key(b) ? key(a) < key(b) : a < b;
-  }
+  bool Before(int32_t a, int32_t b) const { return key(a) != key(b) ? key(a) < key(b) : a < b; }
 
  protected:
   std::vector<int64_t> keys_;  // [n_experts]

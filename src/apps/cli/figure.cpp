@@ -47,13 +47,6 @@ constexpr FigureCommand kFigures[] = {
     {"claims", "What was claimed of experts, judged on this run", AddClaims},
 };
 
-// Only figures with a chart have them: what is asked of others is refused as an unknown option.
-void AddPictureOptions(CLI::App& app, FigureOptions& options) {
-  app.add_option("--svg", options.svg, "Write the chart as SVG (needs vl-convert-python)");
-  app.add_option("--png", options.png, "Write the chart as PNG (needs vl-convert-python)");
-  app.add_option("--spec", options.spec, "Write the chart as a Vega-Lite specification");
-}
-
 // Writes the pictures asked for; false where none is.
 bool WritePictures(const FigureOptions& options, const study::FigureTable& table,
                    const study::Statement& statement, const std::string& heading) {
@@ -78,6 +71,12 @@ study::TerminalStyle StyleOf(const std::string& colour) {
     style.width = std::max<int>(40, size.ws_col);
   }
   return style;
+}
+
+void AddPictureOptions(CLI::App& app, FigureOptions& options) {
+  app.add_option("--svg", options.svg, "Write the chart as SVG (needs vl-convert-python)");
+  app.add_option("--png", options.png, "Write the chart as PNG (needs vl-convert-python)");
+  app.add_option("--spec", options.spec, "Write the chart as a Vega-Lite specification");
 }
 
 void AddFigureOptions(CLI::App& app, FigureOptions& options, const char* default_layers) {

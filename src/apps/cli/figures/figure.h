@@ -51,6 +51,8 @@ struct Figure {
 
 // For commands that print as figures do: route, diff. What they have beside their run.
 void AddFigureOptions(CLI::App& app, FigureOptions& options, const char* default_layers);
+// Only figures with a chart have them: what is asked of others is refused as an unknown option.
+void AddPictureOptions(CLI::App& app, FigureOptions& options);
 study::TerminalStyle StyleOf(const std::string& colour);
 // As text with the run's statement, JSON or CSV, whichever the options say; or, where they name
 // files for pictures, those under `heading`.
