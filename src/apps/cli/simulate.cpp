@@ -15,6 +15,8 @@ constexpr const char* kThreeLayers = "first, middle and last";
 // The table of simulations, in the order of the help page.
 constexpr Simulation kSimulations[] = {
     {"cache", "Hits of a cache of experts, by policy and size", kThreeLayers, AddSimulateCache},
+    {"esft", "Which experts to fine-tune for the run's text", "all", AddSimulateEsft},
+    {"skip", "Work saved by dropping last experts of little weight", "all", AddSimulateSkip},
 };
 
 }  // namespace

@@ -24,8 +24,7 @@ const char* OrderName(CacheOrder order) {
 
 // Belady's hits already stand beside the first policy.
 bool IsBoundAgain(std::span<const CacheCell> cells, size_t at) {
-  return cells[at].rule == routing::EvictionRule::kBelady &&
-         cells[at].rule != cells.front().rule;
+  return cells[at].rule == routing::EvictionRule::kBelady && cells[at].rule != cells.front().rule;
 }
 
 // Of one data set and layer: a line a size, a column a policy; a bar of the first one.
@@ -65,11 +64,12 @@ FigureTable CacheFigure(const std::vector<CacheCell>& cells, const CacheOptions&
   FigureTable table;
   table.figure = "cache";
   table.about = {{"budget", BudgetName(options.budget)}, {"order", OrderName(options.order)}};
-  table.columns = {"dataset",     "layer",    "policy", "size",     "hit",  "hit_low",
-                   "hit_high",    "hit_null_shuffle", "hit_belady", "warm_hit", "lookups",
-                   "hits", "cold_misses", "units", "why_no_interval"};
+  table.columns = {"dataset", "layer",    "policy",           "size",       "hit",
+                   "hit_low", "hit_high", "hit_null_shuffle", "hit_belady", "warm_hit",
+                   "lookups", "hits",     "cold_misses",      "units",      "why_no_interval"};
   for (const CacheCell& cell : cells) {
-    table.rows.push_back({cell.dataset, cell.layer == kAllLayers ? Cell() : Cell(int64_t{cell.layer}),
+    table.rows.push_back({cell.dataset,
+                          cell.layer == kAllLayers ? Cell() : Cell(int64_t{cell.layer}),
                           routing::NameOf(cell.rule), int64_t{cell.size}, Number(cell.hit),
                           Low(cell.interval), High(cell.interval), Number(cell.shuffled),
                           Number(cell.belady), Number(cell.warm_hit), cell.lookups, cell.hits,
@@ -91,12 +91,12 @@ std::string CacheText(const std::vector<CacheCell>& cells, const CacheOptions& o
   const size_t n_sizes = options.sizes.size(), n_group = n_sizes * options.rules.size();
   for (size_t at = 0; at < cells.size(); at += n_group) {
     const CacheCell& cell = cells[at];
-    text += fmt::format(
-        "\n{}, {}: {} lookups, {} of them first uses\n\n{}",
-        cell.layer == kAllLayers ? "All layers" : fmt::format("Layer {}", cell.layer),
-        Printable(cell.dataset), FormatCount(static_cast<uint64_t>(cell.lookups)),
-        FormatCount(static_cast<uint64_t>(cell.cold_misses)),
-        SizesTable(std::span(cells).subspan(at, n_group), n_sizes));
+    text +=
+        fmt::format("\n{}, {}: {} lookups, {} of them first uses\n\n{}",
+                    cell.layer == kAllLayers ? "All layers" : fmt::format("Layer {}", cell.layer),
+                    Printable(cell.dataset), FormatCount(static_cast<uint64_t>(cell.lookups)),
+                    FormatCount(static_cast<uint64_t>(cell.cold_misses)),
+                    SizesTable(std::span(cells).subspan(at, n_group), n_sizes));
   }
   return text + "\n" + WhyLines(cells);
 }

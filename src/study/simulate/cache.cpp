@@ -50,9 +50,12 @@ std::unique_ptr<EvictionOrder> MakeOrder(EvictionRule rule, const Workload& work
                                          const StreamSequence& sequence, int size, uint64_t seed) {
   const ExpertStream& stream = workload.stream;
   switch (rule) {
-    case EvictionRule::kLru: return std::make_unique<routing::LruOrder>(stream.n_experts);
-    case EvictionRule::kLfu: return std::make_unique<routing::LfuOrder>(stream.n_experts);
-    case EvictionRule::kFifo: return std::make_unique<routing::FifoOrder>(stream.n_experts);
+    case EvictionRule::kLru:
+      return std::make_unique<routing::LruOrder>(stream.n_experts);
+    case EvictionRule::kLfu:
+      return std::make_unique<routing::LfuOrder>(stream.n_experts);
+    case EvictionRule::kFifo:
+      return std::make_unique<routing::FifoOrder>(stream.n_experts);
     case EvictionRule::kRandom:
       return std::make_unique<routing::RandomOrder>(
           stream.n_experts, Combine(seed, static_cast<uint64_t>(sequence.first_row)));
@@ -89,7 +92,7 @@ void ForEachStreamRow(const ExpertStream& stream, OnSequence on_sequence, OnRow 
 struct Task {
   const Workload* workload = nullptr;
   EvictionRule rule = EvictionRule::kLru;
-  size_t first_size = 0, n_sizes = 0;  // of CacheOptions::sizes
+  size_t first_size = 0, n_sizes = 0;    // of CacheOptions::sizes
   std::vector<int64_t>* hits = nullptr;  // [n_units, sizes]
 };
 
@@ -131,8 +134,8 @@ void RunOneSize(const Task& task, const CacheOptions& options) {
       task.workload->stream,
       [&](const StreamSequence& sequence) {
         if (cache && options.order == CacheOrder::kStream) return;
-        cache.emplace(size, MakeOrder(task.rule, *task.workload, sequence, size,
-                                      options.bootstrap.seed));
+        cache.emplace(size,
+                      MakeOrder(task.rule, *task.workload, sequence, size, options.bootstrap.seed));
       },
       [&](std::span<const int32_t> experts, int32_t unit) {
         (*task.hits)[static_cast<size_t>(unit) * n_sizes + task.first_size] +=

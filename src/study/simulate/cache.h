@@ -15,8 +15,8 @@
 
 namespace moescope::study {
 
-enum class CacheBudget { kLayer, kGlobal };        // a cache a layer, or one for all
-enum class CacheOrder { kStream, kSequences };     // carried over sequences, or emptied at each
+enum class CacheBudget { kLayer, kGlobal };     // a cache a layer, or one for all
+enum class CacheOrder { kStream, kSequences };  // carried over sequences, or emptied at each
 
 struct CacheOptions {
   std::vector<routing::EvictionRule> rules;

@@ -74,9 +74,8 @@ std::vector<int> ParseCacheSizes(const std::string& text, int n_experts) {
   ForEachItem(text, [&](std::string_view item) {
     const size_t dash = item.find('-');
     const int first = ReadSize(item.substr(0, dash), text, n_experts);
-    const int last = dash == std::string_view::npos
-                         ? first
-                         : ReadSize(item.substr(dash + 1), text, n_experts);
+    const int last =
+        dash == std::string_view::npos ? first : ReadSize(item.substr(dash + 1), text, n_experts);
     if (last < first) {
       throw Error(ErrorKind::kBadInput,
                   fmt::format("--sizes {}: expected ranges that increase, found '{}'", text, item));

@@ -1,5 +1,5 @@
-// What a cache of experts is asked for, in the order of time: one data set's decisions at one layer,
-// or at several layers that share a cache, token by token.
+// What a cache of experts is asked for, in the order of time: one data set's decisions at one
+// layer, or at several layers that share a cache, token by token.
 #pragma once
 
 #include <cstdint>

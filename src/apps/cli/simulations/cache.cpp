@@ -68,8 +68,8 @@ FigureFunction AddSimulateCache(CLI::App& app) {
     options.rules = study::ParsePolicies(arguments->policies);
     const bool is_global = arguments->budget == "global";
     options.budget = is_global ? study::CacheBudget::kGlobal : study::CacheBudget::kLayer;
-    options.order = arguments->order == "stream" ? study::CacheOrder::kStream
-                                                 : study::CacheOrder::kSequences;
+    options.order =
+        arguments->order == "stream" ? study::CacheOrder::kStream : study::CacheOrder::kSequences;
     options.bootstrap = session.options.bootstrap;
     const auto cells = is_global ? SimulateGlobal(session, arguments->sizes, options)
                                  : SimulateByLayer(session, arguments->sizes, options);

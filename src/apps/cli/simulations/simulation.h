@@ -1,5 +1,5 @@
-// One row of the table of simulations. Each lives in a file of its own: it declares its options on a
-// CLI11 subcommand of `simulate` and hands back what to do once they are parsed.
+// One row of the table of simulations. Each lives in a file of its own: it declares its options on
+// a CLI11 subcommand of `simulate` and hands back what to do once they are parsed.
 #pragma once
 
 #include <functional>
@@ -17,5 +17,8 @@ struct Simulation {
 
 // Listed in simulate.cpp in the order of the help page.
 FigureFunction AddSimulateCache(CLI::App& app);
+FigureFunction AddSimulatePlacement(CLI::App& app);
+FigureFunction AddSimulateEsft(CLI::App& app);
+FigureFunction AddSimulateSkip(CLI::App& app);
 
 }  // namespace moescope::cli
