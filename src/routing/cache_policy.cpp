@@ -54,19 +54,21 @@ void CachePolicy::Evict(bool spare_row) {
 CacheStack::CacheStack(std::unique_ptr<EvictionOrder> order) : order_(std::move(order)) {
   const size_t n_experts = static_cast<size_t>(order_->n_experts());
   place_.assign(n_experts, kAbsent);
-  for (auto* list : {&list_, &next_, &pool_}) list->reserve(n_experts);
+  list_.reserve(n_experts);
+  pool_.reserve(n_experts);
 }
 
 // What a cache of k keeps beside the row's K experts are the k - K best of what it held of others.
 // With one more place it holds one more expert, the k-th of the old list, and keeps one more: the
 // best of what it did not keep before. So the new list is the row's experts, best first, and then
 // place by place the best of a pool that the old list feeds. At the row's deepest expert the pool
-// runs empty, and from there on the list stays as it is.
+// runs empty, and from there on the list stays as it is. Place by place, so the list is rewritten
+// where it stands.
 void CacheStack::Touch(std::span<const int32_t> experts, std::span<int32_t> depth) {
   order_->OnRow(experts);
-  const auto is_better = [&](int32_t a, int32_t b) { return order_->Before(b, a); };
+  const size_t n_row = experts.size();
   size_t end = 0;  // of the part of the list that changes
-  for (size_t i = 0; i < experts.size(); ++i) {
+  for (size_t i = 0; i < n_row; ++i) {
     int32_t& place = place_[static_cast<size_t>(experts[i])];
     depth[i] = place;
     if (place == kAbsent) {
@@ -75,22 +77,41 @@ void CacheStack::Touch(std::span<const int32_t> experts, std::span<int32_t> dept
     }
     end = std::max(end, static_cast<size_t>(place) + 1);
   }
-  next_.assign(experts.begin(), experts.end());
-  for (int32_t expert : next_) place_[static_cast<size_t>(expert)] = kInRow;
-  std::sort(next_.begin(), next_.end(), is_better);
+  for (int32_t expert : experts) place_[static_cast<size_t>(expert)] = kInRow;
   pool_.clear();
-  for (size_t k = 0; k < end; ++k) {
+  for (size_t k = 0; k < n_row; ++k) {
     if (place_[static_cast<size_t>(list_[k])] != kInRow) pool_.push_back(list_[k]);
-    if (k < experts.size()) continue;
-    const auto best = std::min_element(pool_.begin(), pool_.end(), is_better);
-    next_.push_back(*best);
-    *best = pool_.back();
-    pool_.pop_back();
   }
-  for (size_t k = 0; k < end; ++k) {
-    list_[k] = next_[k];
-    place_[static_cast<size_t>(next_[k])] = static_cast<int32_t>(k);
+  PutRowFirst(experts);
+  for (size_t k = n_row; k < end; ++k) {
+    // The row's experts have their new places already; others still have this one.
+    const int32_t expert = list_[k];
+    if (place_[static_cast<size_t>(expert)] == static_cast<int32_t>(k)) pool_.push_back(expert);
+    list_[k] = TakeBest();
+    place_[static_cast<size_t>(list_[k])] = static_cast<int32_t>(k);
   }
+}
+
+void CacheStack::PutRowFirst(std::span<const int32_t> experts) {
+  for (size_t n = 0; n < experts.size(); ++n) {
+    size_t at = n;
+    for (; at > 0 && order_->Before(list_[at - 1], experts[n]); --at) list_[at] = list_[at - 1];
+    list_[at] = experts[n];
+  }
+  for (size_t k = 0; k < experts.size(); ++k) {
+    place_[static_cast<size_t>(list_[k])] = static_cast<int32_t>(k);
+  }
+}
+
+int32_t CacheStack::TakeBest() {
+  size_t best = 0;
+  for (size_t i = 1; i < pool_.size(); ++i) {
+    if (order_->Before(pool_[best], pool_[i])) best = i;
+  }
+  const int32_t expert = pool_[best];
+  pool_[best] = pool_.back();
+  pool_.pop_back();
+  return expert;
 }
 
 }  // namespace moescope::routing

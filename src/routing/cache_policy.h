@@ -55,11 +55,14 @@ class CacheStack {
   void Touch(std::span<const int32_t> experts, std::span<int32_t> depth);
 
  private:
-  std::unique_ptr<EvictionOrder> order_;
   static constexpr int32_t kInRow = -2;
+  void PutRowFirst(std::span<const int32_t> experts);
+  int32_t TakeBest();  // out of pool_
+
+  std::unique_ptr<EvictionOrder> order_;
   std::vector<int32_t> list_;   // those used so far
   std::vector<int32_t> place_;  // [n_experts] in list_, or kAbsent
-  std::vector<int32_t> next_, pool_;
+  std::vector<int32_t> pool_;
 };
 
 }  // namespace moescope::routing

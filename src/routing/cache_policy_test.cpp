@@ -202,10 +202,10 @@ TEST(CacheStack, HoldsEveryCacheOfAStackRule) {
       const int n_experts = 11;
       const Rows rows = RandomRows(400, n_experts, n_chosen, static_cast<uint64_t>(n_chosen));
       const auto next_use = NextUse(rows);
-      CacheStack stack(MakeOrder(rule, n_experts, next_use));
+      CacheStack stack(MakeOrder(rule, n_experts, next_use, 3));
       std::vector<CachePolicy> caches;
       for (int capacity = 1; capacity <= n_experts; ++capacity) {
-        caches.emplace_back(capacity, MakeOrder(rule, n_experts, next_use));
+        caches.emplace_back(capacity, MakeOrder(rule, n_experts, next_use, 3));
       }
       std::vector<int32_t> depth(static_cast<size_t>(n_chosen));
       for (size_t r = 0; r < rows.size(); ++r) {

@@ -30,7 +30,7 @@ std::optional<EvictionRule> EvictionRuleNamed(const std::string& name) {
 }
 
 bool IsStackRule(EvictionRule rule) {
-  return rule != EvictionRule::kFifo && rule != EvictionRule::kPinnedLru;
+  return rule != EvictionRule::kFifo;
 }
 
 void LruOrder::OnRow(std::span<const int32_t> experts) {

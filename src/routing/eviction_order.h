@@ -19,8 +19,8 @@ std::span<const EvictionRule> AllEvictionRules();
 const char* NameOf(EvictionRule rule);
 std::optional<EvictionRule> EvictionRuleNamed(const std::string& name);
 // True for rules that rank without regard to the size of the cache: a larger cache then holds all
-// that a smaller one does. Not FIFO, whose order is that of admission, nor pinned + LRU, where the
-// size says how many are pinned.
+// that a smaller one does. Not FIFO, whose order is that of admission. Pinned + LRU as long as the
+// same experts are pinned.
 bool IsStackRule(EvictionRule rule);
 
 // A key for each expert; the resident one with the smallest key is evicted first, ties by the lower

@@ -15,7 +15,9 @@ constexpr const char* kThreeLayers = "first, middle and last";
 // The table of simulations, in the order of the help page.
 constexpr Simulation kSimulations[] = {
     {"cache", "Hits of a cache of experts, by policy and size", kThreeLayers, AddSimulateCache},
-    {"esft", "Which experts to fine-tune for the run's text", "all", AddSimulateEsft},
+    {"placement", "Experts spread over GPUs: balance, capacity, communication", kThreeLayers,
+     AddSimulatePlacement, false},
+    {"esft", "Which experts to fine-tune for the run's text", "all", AddSimulateEsft, false},
     {"skip", "Work saved by dropping last experts of little weight", "all", AddSimulateSkip},
 };
 
@@ -29,10 +31,13 @@ std::function<void()> AddSimulate(CLI::App& app) {
     CLI::App* sub = app.add_subcommand(simulation.name, simulation.summary);
     sub->add_option("run", options->run, "Run directory")->required();
     AddFigureOptions(*sub, *options, simulation.default_layers);
+    const bool has_intervals = simulation.has_intervals;
+    if (!has_intervals) sub->remove_option(sub->get_option("--samples"));
     FigureFunction simulate = simulation.add(*sub);
     if (study::HasChart(simulation.name)) AddPictureOptions(*sub, *options);
     const char* heading = simulation.summary;
     sub->callback([=] {
+      if (!has_intervals) options->bootstrap.n_samples = 0;
       *chosen = [=] {
         FigureSession session(*options, true);
         PrintFigure(session, simulate(session), heading);

@@ -23,8 +23,8 @@ double RoundedScore(const EsftLayer& layer, int expert) {
 std::string SelectedText(const EsftLayer& layer) {
   std::string text;
   for (int expert : layer.selected) {
-    text += fmt::format("{}{} ({:.4f})", text.empty() ? "" : "  ", expert,
-                        RoundedScore(layer, expert));
+    text +=
+        fmt::format("{}{} ({:.4f})", text.empty() ? "" : "  ", expert, RoundedScore(layer, expert));
   }
   return text;
 }
@@ -38,14 +38,13 @@ FigureTable EsftFigure(const std::vector<EsftLayer>& layers, EsftScore score, do
   table.columns = {"layer", "expert", "score", "rounded_score", "rank", "tokens"};
   for (const EsftLayer& layer : layers) {
     for (size_t expert = 0; expert < layer.scores.size(); ++expert) {
-      const auto at = std::find(layer.selected.begin(), layer.selected.end(),
-                                static_cast<int>(expert));
+      const auto at =
+          std::find(layer.selected.begin(), layer.selected.end(), static_cast<int>(expert));
       const bool is_selected = at != layer.selected.end();
-      table.rows.push_back({int64_t{layer.layer}, static_cast<int64_t>(expert),
-                            Number(layer.scores[expert]),
-                            RoundedScore(layer, static_cast<int>(expert)),
-                            is_selected ? Cell(int64_t{at - layer.selected.begin()}) : Cell(),
-                            layer.n_tokens});
+      table.rows.push_back(
+          {int64_t{layer.layer}, static_cast<int64_t>(expert), Number(layer.scores[expert]),
+           RoundedScore(layer, static_cast<int>(expert)),
+           is_selected ? Cell(int64_t{at - layer.selected.begin()}) : Cell(), layer.n_tokens});
     }
   }
   return table;

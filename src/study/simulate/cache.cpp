@@ -96,7 +96,7 @@ struct Task {
   std::vector<int64_t>* hits = nullptr;  // [n_units, sizes]
 };
 
-// All sizes in one pass: a lookup at depth d hits in the caches larger than d.
+// All sizes of the task in one pass: a lookup at depth d hits in the caches larger than d.
 void RunStack(const Task& task, const CacheOptions& options) {
   const ExpertStream& stream = task.workload->stream;
   const size_t n_depths = static_cast<size_t>(stream.n_experts);
@@ -107,7 +107,8 @@ void RunStack(const Task& task, const CacheOptions& options) {
       stream,
       [&](const StreamSequence& sequence) {
         if (stack && options.order == CacheOrder::kStream) return;
-        stack.emplace(MakeOrder(task.rule, *task.workload, sequence, 0, options.bootstrap.seed));
+        stack.emplace(MakeOrder(task.rule, *task.workload, sequence, options.sizes[task.first_size],
+                                options.bootstrap.seed));
       },
       [&](std::span<const int32_t> experts, int32_t unit) {
         stack->Touch(experts, depth);
@@ -119,7 +120,7 @@ void RunStack(const Task& task, const CacheOptions& options) {
   const size_t n_sizes = options.sizes.size();
   for (size_t unit = 0; unit < static_cast<size_t>(stream.n_units); ++unit) {
     const auto counts = at_depth.begin() + static_cast<int64_t>(unit * n_depths);
-    for (size_t s = 0; s < n_sizes; ++s) {
+    for (size_t s = task.first_size; s < task.first_size + task.n_sizes; ++s) {
       (*task.hits)[unit * n_sizes + s] =
           std::accumulate(counts, counts + options.sizes[s], int64_t{0});
     }
@@ -202,10 +203,21 @@ std::vector<Interval> HitIntervals(const RuleHits& hits, const UnitLookups& unit
   return BootstrapRatios(sums, static_cast<int>(n_columns), ratios, key, options.bootstrap, pool);
 }
 
+// How many sizes from the first-th on one pass gives: pinned + LRU as long as as many are pinned.
+size_t SizesTogether(EvictionRule rule, size_t first, std::span<const int> sizes, int n_slots) {
+  if (!routing::IsStackRule(rule)) return 1;
+  if (rule != EvictionRule::kPinnedLru) return sizes.size() - first;
+  const int n_pinned = NumberOfPinned(sizes[first], n_slots);
+  size_t end = first + 1;
+  while (end < sizes.size() && NumberOfPinned(sizes[end], n_slots) == n_pinned) ++end;
+  return end - first;
+}
+
 std::vector<RuleHits> RunRules(const Workload& observed, const Workload& shuffled,
                                const std::vector<EvictionRule>& rules, const CacheOptions& options,
                                ThreadPool& pool) {
   const size_t n_sizes = options.sizes.size();
+  const int n_slots = observed.stream.experts_per_token;
   const size_t n_hits = static_cast<size_t>(observed.stream.n_units) * n_sizes;
   std::vector<RuleHits> hits;
   for (EvictionRule rule : rules) {
@@ -213,10 +225,11 @@ std::vector<RuleHits> RunRules(const Workload& observed, const Workload& shuffle
   }
   std::vector<Task> tasks;
   for (RuleHits& of_rule : hits) {
-    const size_t step = routing::IsStackRule(of_rule.rule) ? n_sizes : 1;
-    for (size_t s = 0; s < n_sizes; s += step) {
-      tasks.push_back({&observed, of_rule.rule, s, step, &of_rule.observed});
-      tasks.push_back({&shuffled, of_rule.rule, s, step, &of_rule.shuffled});
+    for (size_t s = 0; s < n_sizes;) {
+      const size_t n = SizesTogether(of_rule.rule, s, options.sizes, n_slots);
+      tasks.push_back({&observed, of_rule.rule, s, n, &of_rule.observed});
+      tasks.push_back({&shuffled, of_rule.rule, s, n, &of_rule.shuffled});
+      s += n;
     }
   }
   // Tasks of one policy write different places of its list.

@@ -20,19 +20,18 @@ inline constexpr int kEsftUnitsPerOne = 10000;
 struct EsftLayer {
   int layer = 0;
   int64_t n_tokens = 0;
-  std::vector<double> scores;   // [n_experts] before rounding
-  std::vector<int32_t> rounded; // [n_experts] ten-thousandths
-  std::vector<int> selected;    // best first
+  std::vector<double> scores;    // [n_experts] before rounding
+  std::vector<int32_t> rounded;  // [n_experts] ten-thousandths
+  std::vector<int> selected;     // best first
 };
 
 // Scores over the rows of the data sets named by `in_task` [datasets of the run].
 //   token  share of the K slots of each token that go to the expert, mean over tokens
 //   gate   mean routing weight as stored, 0 where the expert is not chosen
 // weights  [n_rows, K], read for kGate only
-// Selects the fewest experts, best first and of equals the lower one, whose scores sum to `share` or
-// more; all of them where even their sum does not reach it, which weights that sum to less than 1
-// allow.
-// Requires: 0 < share.
+// Selects the fewest experts, best first and of equals the lower one, whose scores sum to `share`
+// or more; all of them where even their sum does not reach it, which weights that sum to less than
+// 1 allow. Requires: 0 < share.
 EsftLayer ComputeEsft(const RowColumns& rows, const LayerColumns& layer,
                       std::span<const float> weights, const std::vector<uint8_t>& in_task,
                       EsftScore score, double share);

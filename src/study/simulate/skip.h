@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel/thread_pool.h"
+#include "study/analysis/bootstrap.h"
 #include "study/analysis/route_columns.h"
 
 namespace moescope::study {
@@ -19,10 +21,13 @@ struct SkipCell {
   bool is_auto = false;  // beta is the layer's median over all data sets
   double beta = 0;
   int64_t tokens = 0;
-  int64_t dropped = 0;       // last weight < beta x first weight
-  double share = 0;          // dropped of tokens; NaN without any
-  double work_saved = 0;     // dropped of the data set's assignments
-  double median_ratio = 0;   // of last to first weight, in this data set
+  int64_t dropped = 0;      // last weight < beta x first weight
+  double share = 0;         // dropped of tokens; NaN without any
+  double work_saved = 0;    // dropped of the data set's assignments
+  double median_ratio = 0;  // of last to first weight, in this data set
+  int64_t n_units = 0;
+  std::optional<Interval> interval;  // of `share`, beta held as it is
+  std::string why_no_interval;
 };
 
 // "auto", "0.5", "auto,0.25,0.5": nullopt stands for auto.
@@ -34,11 +39,13 @@ std::vector<std::optional<double>> ParseBetas(const std::string& text);
 // Requires: K >= 2.
 std::vector<SkipCell> ComputeSkipping(const RowColumns& rows, const LayerColumns& layer,
                                       std::span<const float> weights,
-                                      const std::vector<std::optional<double>>& betas);
+                                      const std::vector<std::optional<double>>& betas,
+                                      const BootstrapOptions& bootstrap, ThreadPool& pool);
 
 // Layers x the above. Throws Error(kBadInput) for a run with one expert a token or without weights.
 std::vector<SkipCell> SkippingTable(const store::Run& run, store::Database& database,
                                     const RowColumns& rows, const std::vector<int>& layers,
-                                    const std::vector<std::optional<double>>& betas);
+                                    const std::vector<std::optional<double>>& betas,
+                                    const BootstrapOptions& bootstrap, ThreadPool& pool);
 
 }  // namespace moescope::study

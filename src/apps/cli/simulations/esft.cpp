@@ -25,9 +25,8 @@ FigureFunction AddSimulateEsft(CLI::App& app) {
   app.add_option("--score", arguments->score, "token: share of choices; gate: mean routing weight")
       ->check(CLI::IsMember({"token", "gate"}))
       ->capture_default_str();
-  const CLI::Option* share =
-      app.add_option("-p", arguments->share,
-                     "Cumulative score to reach (default 0.2 for token, 0.1 for gate)");
+  const CLI::Option* share = app.add_option(
+      "-p", arguments->share, "Cumulative score to reach (default 0.2 for token, 0.1 for gate)");
   app.add_option("--dataset", arguments->dataset, "Only this data set");
   return [arguments, share](FigureSession& session) -> Figure {
     const auto score =

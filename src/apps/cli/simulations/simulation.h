@@ -13,6 +13,7 @@ struct Simulation {
   const char* summary;
   const char* default_layers;
   FigureFunction (*add)(CLI::App& app);
+  bool has_intervals = true;  // false: nothing is resampled
 };
 
 // Listed in simulate.cpp in the order of the help page.

@@ -18,8 +18,8 @@ FigureFunction AddSimulateSkip(CLI::App& app) {
   return [text](FigureSession& session) -> Figure {
     const auto betas = study::ParseBetas(*text);
     const auto layers = session.options.layers.empty() ? session.AllLayers() : session.Layers();
-    const auto cells =
-        study::SkippingTable(session.run, *session.database, session.rows, layers, betas);
+    const auto cells = study::SkippingTable(session.run, *session.database, session.rows, layers,
+                                            betas, session.options.bootstrap, session.pool);
     return {study::SkipFigure(cells), study::SkipText(cells, session.style)};
   };
 }
