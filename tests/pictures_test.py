@@ -21,6 +21,7 @@ except ImportError:
 moescope, model, samples = sys.argv[1:4]
 FIGURES = ("7", "9", "10", "table5", "domains", "affinity", "explained", "lags", "indentation", "words", "vocabulary",
            "coactivation", "crosslayer", "paths", "perplexity")
+SIMULATIONS = ("cache", "placement", "skip")
 
 
 def run(*arguments):
@@ -34,15 +35,15 @@ def texts(svg):
     return [element.text for element in xml.parse(svg).iter() if element.tag.endswith("}text") and element.text]
 
 
-def check(figure, folder):
+def check(command, figure, folder):
     svg, spec = folder / f"{figure}.svg", folder / f"{figure}.json"
-    said = json.loads(run("figure", figure, str(folder / "run"), "--json", "--svg", str(svg), "--spec", str(spec)))
+    said = json.loads(run(command, figure, str(folder / "run"), "--json", "--svg", str(svg), "--spec", str(spec)))
     for name, rows in json.loads(spec.read_text())["datasets"].items():
         wanted = [{k: v for k, v in row.items() if not isinstance(v, list)} for row in said[name]]
-        assert rows == wanted, f"figure {figure}: the rows of its chart are not those of --json"
+        assert rows == wanted, f"{command} {figure}: the rows of its chart are not those of --json"
     shown = texts(svg)
-    assert len(shown) > 5, f"figure {figure}: {len(shown)} labels"
-    assert not any("{{" in text or text in ("undefined", "NaN", "null") for text in shown), f"figure {figure}: {shown}"
+    assert len(shown) > 5, f"{command} {figure}: {len(shown)} labels"
+    assert not any("{{" in text or text in ("undefined", "NaN", "null") for text in shown), f"{command} {figure}: {shown}"
     return len(shown)
 
 
@@ -50,7 +51,8 @@ with tempfile.TemporaryDirectory(prefix="moescope-pictures-") as name:
     folder = pathlib.Path(name)
     run("trace", "-m", model, "--data", f"english={samples}/english.jsonl", "--data", f"python={samples}/python.jsonl",
         "--chunk", "512", "-o", str(folder / "run"))
-    labels = {figure: check(figure, folder) for figure in FIGURES}
+    labels = {figure: check("figure", figure, folder) for figure in FIGURES}
+    labels |= {simulation: check("simulate", simulation, folder) for simulation in SIMULATIONS}
     run("figure", "7", str(folder / "run"), "--png", str(folder / "7.png"))
     assert (folder / "7.png").read_bytes().startswith(b"\x89PNG\r\n"), "a PNG begins with its signature"
 print(f"{len(labels)} figures drawn, {sum(labels.values())} labels")

@@ -36,6 +36,7 @@ std::function<void()> AddRun(CLI::App& app);
 std::function<void()> AddTrace(CLI::App& app);
 std::function<void()> AddRoute(CLI::App& app);
 std::function<void()> AddReport(CLI::App& app);
+std::function<void()> AddSimulate(CLI::App& app);
 std::function<void()> AddVerify(CLI::App& app);
 
 }  // namespace moescope::cli

@@ -13,6 +13,7 @@ std::span<const Command> Commands() {
       {"trace", "Where every token of a text is routed, into a run", AddTrace},
       {"figure", "Figures and tables of a run, in the terminal", AddFigure},
       {"route", "Which way words go through the layers, and whether two go the same way", AddRoute},
+      {"simulate", "What a run's routes would mean for caches, devices, less work", AddSimulate},
       {"diff", "Two runs of the same text: what changed, at which margins", AddDiff},
       {"report", "One HTML page with everything a run tells at first sight", AddReport},
       {"query", "Ask a run a question in SQL", AddQuery},

@@ -90,7 +90,7 @@ void PrintFigure(const FigureSession& session, const Figure& figure, const std::
   const bool drawn = WritePictures(options.pictures, figure.table, statement, heading);
   std::string out;
   if (options.json) {
-    out = study::FigureJson(figure.table, statement);
+    out = figure.json.empty() ? study::FigureJson(figure.table, statement) : figure.json;
   } else if (options.csv) {
     out = study::FigureCsv(figure.table);
   } else if (!drawn) {

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

@@ -8,10 +8,10 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
 #include "study/analysis/multiple_testing.h"
 #include "study/analysis/proportion.h"
-#include "study/analysis/random.h"
 #include "study/analysis/token_control.h"
 #include "study/analysis/unit_counts.h"
 #include "study/analysis/unit_split.h"

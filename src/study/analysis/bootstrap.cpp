@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

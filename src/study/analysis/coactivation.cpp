@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
-#include "study/analysis/random.h"
 
 namespace moescope::study {
 namespace {

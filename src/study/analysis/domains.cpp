@@ -8,9 +8,9 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
 #include "study/analysis/permutation.h"
-#include "study/analysis/random.h"
 #include "study/analysis/unit_counts.h"
 
 namespace moescope::study {

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 #include "study/figures/embeddings_figure.h"
 
 namespace moescope::study {

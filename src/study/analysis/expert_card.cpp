@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/expert_shares.h"
 #include "study/analysis/layer_reals.h"
-#include "study/analysis/random.h"
 #include "study/analysis/row_pairs.h"
 #include "study/analysis/token_classes.h"
 

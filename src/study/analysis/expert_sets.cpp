@@ -4,7 +4,7 @@
 #include <numeric>
 #include <utility>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

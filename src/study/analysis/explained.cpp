@@ -11,9 +11,9 @@
 #include <limits>
 #include <numbers>
 
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
 #include "study/analysis/log_linear_pool.h"
-#include "study/analysis/random.h"
 #include "study/analysis/unit_arms.h"
 #include "study/analysis/unit_split.h"
 

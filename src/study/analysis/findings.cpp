@@ -8,9 +8,9 @@
 #include <cmath>
 #include <map>
 
+#include "base/random.h"
 #include "base/units.h"
 #include "study/analysis/for_each_layer.h"
-#include "study/analysis/random.h"
 #include "study/analysis/row_pairs.h"
 #include "study/analysis/token_classes.h"
 #include "study/analysis/unit_halves.h"

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "store/test_directory.h"
-#include "study/analysis/random.h"
 #include "study/analysis/tiny_run.h"
 #include "study/analysis/token_classes.h"
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 

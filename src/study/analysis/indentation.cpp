@@ -4,9 +4,9 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
 #include "study/analysis/iid_null.h"
-#include "study/analysis/random.h"
 #include "study/analysis/token_classes.h"
 #include "study/analysis/unit_halves.h"
 

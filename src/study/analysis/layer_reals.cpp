@@ -6,8 +6,18 @@
 #include <limits>
 
 #include "base/cancellation.h"
+#include "base/error.h"
 
 namespace moescope::study {
+namespace {
+
+std::vector<std::string> WeightNames(int n_slots) {
+  std::vector<std::string> names;
+  for (int slot = 0; slot < n_slots; ++slot) names.push_back(fmt::format("weight_{}", slot));
+  return names;
+}
+
+}  // namespace
 
 std::vector<float> LoadLayerReals(const store::Run& run, store::Database& database,
                                   const RowColumns& rows, int layer,
@@ -33,12 +43,26 @@ std::vector<float> LoadLayerReals(const store::Run& run, store::Database& databa
   return values;
 }
 
+std::vector<float> LoadStoredWeights(const store::Run& run, store::Database& database,
+                                     const RowColumns& rows, const LayerColumns& layer) {
+  std::vector<float> weights =
+      LoadLayerReals(run, database, rows, layer.layer, WeightNames(layer.experts_per_token));
+  for (size_t at = 0; at < weights.size(); ++at) {
+    if (layer.experts[at] < 0) weights[at] = 0;
+    if (std::isfinite(weights[at])) continue;
+    throw Error(
+        ErrorKind::kBadInput,
+        fmt::format("{}: expected routing weights at layer {}, found decisions without them",
+                    run.directory(), layer.layer));
+  }
+  return weights;
+}
+
 std::vector<float> LoadNormalisedWeights(const store::Run& run, store::Database& database,
                                          const RowColumns& rows, const LayerColumns& layer) {
   const int n_slots = layer.experts_per_token;
-  std::vector<std::string> names;
-  for (int slot = 0; slot < n_slots; ++slot) names.push_back(fmt::format("weight_{}", slot));
-  std::vector<float> weights = LoadLayerReals(run, database, rows, layer.layer, names);
+  std::vector<float> weights =
+      LoadLayerReals(run, database, rows, layer.layer, WeightNames(n_slots));
   for (int64_t row = 0; row < rows.n_rows(); ++row) {
     float* weight = weights.data() + row * n_slots;
     const int16_t* expert = layer.experts.data() + row * n_slots;

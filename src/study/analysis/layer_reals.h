@@ -16,6 +16,11 @@ std::vector<float> LoadLayerReals(const store::Run& run, store::Database& databa
                                   const RowColumns& rows, int layer,
                                   const std::vector<std::string>& names);
 
+// Routing weights [n_rows, K] as stored; 0 for a dropped slot.
+// Throws Error(kBadInput) where a chosen expert has none, as in some imported runs.
+std::vector<float> LoadStoredWeights(const store::Run& run, store::Database& database,
+                                     const RowColumns& rows, const LayerColumns& layer);
+
 // Routing weights [n_rows, K] that sum to 1 in each row, in the order of its choices; 0 for a
 // dropped slot. A row whose weights sum to nothing has equal ones.
 std::vector<float> LoadNormalisedWeights(const store::Run& run, store::Database& database,

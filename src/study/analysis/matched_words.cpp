@@ -4,7 +4,7 @@
 #include <cmath>
 #include <set>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 #include "study/analysis/word_routes.h"
 
 namespace moescope::study {

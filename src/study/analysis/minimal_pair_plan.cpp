@@ -5,8 +5,8 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/random.h"
 #include "study/analysis/matched_words.h"
-#include "study/analysis/random.h"
 
 namespace moescope::study {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "base/random.h"
 #include "study/analysis/minimal_pair_plan.h"
-#include "study/analysis/random.h"
 
 namespace moescope::study {
 namespace {

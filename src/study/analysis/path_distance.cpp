@@ -7,11 +7,11 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "base/random.h"
 #include "study/analysis/bootstrap.h"
 #include "study/analysis/for_each_layer.h"
 #include "study/analysis/layer_reals.h"
 #include "study/analysis/matched_words.h"
-#include "study/analysis/random.h"
 #include "study/analysis/word_routes.h"
 
 namespace moescope::study {

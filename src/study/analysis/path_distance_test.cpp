@@ -5,11 +5,11 @@
 #include <cmath>
 #include <set>
 
+#include "base/random.h"
 #include "store/synthetic_run.h"
 #include "store/test_directory.h"
 #include "study/analysis/layer_reals.h"
 #include "study/analysis/matched_words.h"
-#include "study/analysis/random.h"
 #include "study/analysis/tiny_run.h"
 #include "study/analysis/token_classes.h"
 #include "study/analysis/word_routes.h"

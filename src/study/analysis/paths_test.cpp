@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/planted_routes.h"
-#include "study/analysis/random.h"
 
 namespace moescope::study {
 namespace {

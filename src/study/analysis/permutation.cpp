@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/bootstrap.h"
-#include "study/analysis/random.h"
 
 namespace moescope::study {
 namespace {

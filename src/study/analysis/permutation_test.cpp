@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 #include "study/analysis/route_columns.h"
 
 namespace moescope::study {

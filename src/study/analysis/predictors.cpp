@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/expert_sets.h"
-#include "study/analysis/random.h"
 #include "study/analysis/row_pairs.h"
 #include "study/analysis/token_null.h"
 

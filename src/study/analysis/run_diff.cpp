@@ -7,8 +7,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/layer_reals.h"
-#include "study/analysis/random.h"
 #include "study/analysis/same_text.h"
 #include "study/analysis/unit_strata.h"
 

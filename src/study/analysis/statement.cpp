@@ -84,6 +84,10 @@ std::vector<std::pair<std::string, std::string>> StatementLines(const Statement&
   lines.emplace_back("arithmetic",
                      fmt::format("{}, kernels {}, moescope {}", OrUnknown(run.precision),
                                  OrUnknown(run.kernel_level), run.engine_version));
+  if (statement.bootstrap_samples == 0) {
+    lines.emplace_back("seed", fmt::format("{}", statement.seed));
+    return lines;
+  }
   lines.emplace_back("intervals",
                      fmt::format("95 %, percentile bootstrap of whole units, {} resamples, seed {}",
                                  FormatCount(statement.bootstrap_samples), statement.seed));

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "study/analysis/random.h"
+#include "base/random.h"
 
 namespace moescope::study {
 

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
 #include "study/analysis/iid_null.h"
-#include "study/analysis/random.h"
 #include "study/analysis/unit_halves.h"
 
 namespace moescope::study {

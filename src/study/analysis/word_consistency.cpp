@@ -7,9 +7,9 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
 #include "study/analysis/iid_null.h"
-#include "study/analysis/random.h"
 #include "study/analysis/token_classes.h"
 #include "study/analysis/token_first_choices.h"
 

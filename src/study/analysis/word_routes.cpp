@@ -8,8 +8,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "study/analysis/for_each_layer.h"
-#include "study/analysis/random.h"
 #include "study/analysis/route_paths.h"
 #include "study/analysis/unit_strata.h"
 

@@ -216,12 +216,14 @@ Json Subtitle(const Statement& statement) {
     model += fmt::format(", {} of {} experts in {} layers", run.experts_per_token, run.n_experts,
                          run.n_layers);
   }
+  const std::string resamples = statement.bootstrap_samples > 0
+                                    ? fmt::format("{} resamples, ", statement.bootstrap_samples)
+                                    : "";
   return Json::array(
-      {model,
-       fmt::format("{} tokens, {} units, {} data sets; {} {}; {} resamples, seed {}",
-                   FormatCount(static_cast<uint64_t>(statement.plain_tokens)),
-                   FormatCount(static_cast<uint64_t>(statement.units)), run.datasets.size(),
-                   run.precision, run.kernel_level, statement.bootstrap_samples, statement.seed)});
+      {model, fmt::format("{} tokens, {} units, {} data sets; {} {}; {}seed {}",
+                          FormatCount(static_cast<uint64_t>(statement.plain_tokens)),
+                          FormatCount(static_cast<uint64_t>(statement.units)), run.datasets.size(),
+                          run.precision, run.kernel_level, resamples, statement.seed)});
 }
 
 }  // namespace

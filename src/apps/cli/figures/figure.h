@@ -49,6 +49,7 @@ struct FigureSession {
 struct Figure {
   study::FigureTable table;
   std::string text;
+  std::string json = {};  // what --json prints where a format of others is asked for; "": the table
 };
 
 // For commands that print as figures do: route, diff. What they have beside their run.

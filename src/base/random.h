@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace moescope::study {
+namespace moescope {
 
 // One step of SplitMix64's output function: a bijection that scatters every bit.
 constexpr uint64_t Scatter(uint64_t x) {
@@ -48,4 +48,4 @@ class Random {
   uint64_t state_;
 };
 
-}  // namespace moescope::study
+}  // namespace moescope
