@@ -53,6 +53,11 @@ with tempfile.TemporaryDirectory(prefix="moescope-pictures-") as name:
         "--chunk", "512", "-o", str(folder / "run"))
     labels = {figure: check("figure", figure, folder) for figure in FIGURES}
     labels |= {simulation: check("simulate", simulation, folder) for simulation in SIMULATIONS}
+    # What no run has: measured when it is drawn.
+    ablation = json.loads(run("ablate", "-m", model, "--data", f"english={samples}/english.jsonl", "--chunk", "128", "--max-tokens", "300",
+                              "--cells", "all", "--samples", "0", "--json", "--svg", str(folder / "ablation.svg")))
+    labels["ablation"] = len(texts(folder / "ablation.svg"))
+    assert len(ablation["rows"]) == 128 and "mask, all together" in texts(folder / "ablation.svg")
     run("figure", "7", str(folder / "run"), "--png", str(folder / "7.png"))
     assert (folder / "7.png").read_bytes().startswith(b"\x89PNG\r\n"), "a PNG begins with its signature"
 print(f"{len(labels)} figures drawn, {sum(labels.values())} labels")

@@ -77,7 +77,8 @@ class Ablater {
     engine::Sweep sweep(model_, kernels_, pool_,
                         {.wave_rows = result_.wave_rows,
                          .max_sequence = static_cast<int>(text_.longest()),
-                         .experts_per_token = n_slots});
+                         .experts_per_token = n_slots,
+                         .precision = options_.precision});
     ProgressProbe progress(RowLayers());
     InterventionProbe interventions(std::move(plans_));
     routing::Probe* probes[] = {&interventions, &progress};
@@ -97,9 +98,9 @@ class Ablater {
     result_.weight_bytes = model_.weights().bytes_acquired() - acquired_before;
     result_.model_bytes = result_.weight_bytes / static_cast<uint64_t>(result_.n_waves);
     result_.flops_one_by_one = FlopsOneByOne() * static_cast<double>(n_columns);
-    result_.description =
-        DescribeRun(model_, *opened_.tokenizer, kernels_,
-                    {options_.data, options_.policy, policy_.chunk, options_.raw});
+    result_.description = DescribeRun(
+        model_, *opened_.tokenizer, kernels_,
+        {options_.data, options_.policy, policy_.chunk, options_.raw, options_.precision});
     result_.n_documents = text_.n_documents;
     result_.n_rows = static_cast<int64_t>(text_.ids.size());
     result_.units = std::move(text_.units);
@@ -130,8 +131,9 @@ class Ablater {
     const uint64_t kept =
         text_.ids.size() * sizeof(int32_t) + text_.units.size() * plans_.size() * sizeof(double);
     if (memory <= kept) RefuseMemory(kept, memory);
-    const engine::SweepPlan plan = engine::PlanSweep(config, memory - kept, longest,
-                                                     pool_.n_threads(), sizeof(routing::RowInfo));
+    const engine::SweepPlan plan =
+        engine::PlanSweep(config, memory - kept, longest, pool_.n_threads(),
+                          sizeof(routing::RowInfo), options_.precision);
     result_.wave_rows = WaveRows(plan, memory - kept);
     group_size_ =
         std::clamp<size_t>(order_.size(), 1, static_cast<size_t>(result_.wave_rows / longest - 1));
@@ -139,7 +141,8 @@ class Ablater {
 
   int64_t WaveRows(const engine::SweepPlan& plan, uint64_t memory) const {
     const auto longest = static_cast<int64_t>(text_.longest());
-    const auto fits = static_cast<int64_t>((memory - plan.fixed_bytes) / plan.bytes_per_row);
+    const uint64_t for_rows = memory > plan.fixed_bytes ? memory - plan.fixed_bytes : 0;
+    const auto fits = static_cast<int64_t>(for_rows / plan.bytes_per_row);
     const auto all = static_cast<int64_t>(text_.ids.size() * plans_.size());
     int64_t rows = std::min(fits, all);
     if (options_.wave_tokens > 0) rows = std::min(rows, options_.wave_tokens);

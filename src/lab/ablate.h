@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/precision.h"
 #include "lab/text_model.h"
 #include "lab/tokenised_text.h"
 #include "routing/intervention_plan.h"
@@ -25,6 +26,7 @@ struct AblationOptions {
   bool fork = true;             // false: branches run from the embedding on, for comparison
   // Of `force`; must be of this model and text.
   const routing::DecisionSource* forced = nullptr;
+  engine::Precision precision = engine::Precision::kExact;
 };
 
 struct Ablation {

@@ -22,9 +22,9 @@ struct TraceOptions {
   bool logits = false;          // store all router logits
   // Changes of the routing, as "mask@1:3" (routing/intervention.h); recorded.
   std::vector<std::string> interventions;
-  int n_threads = 0;            // 0: one a core
-  uint64_t memory_bytes = 0;    // 0: half of what is available
-  int64_t wave_tokens = 0;      // 0: as planned; smaller waves lose less to a kill
+  int n_threads = 0;          // 0: one a core
+  uint64_t memory_bytes = 0;  // 0: half of what is available
+  int64_t wave_tokens = 0;    // 0: as planned; smaller waves lose less to a kill
   int64_t tokens_per_part = int64_t{1} << 20;
   bool read_weights = false;  // read into memory rather than mapped
   engine::Precision precision = engine::Precision::kExact;

@@ -244,6 +244,14 @@ json ParseBounded(std::string_view text, const std::string& path) {
 
 }  // namespace
 
+std::string RunDescription::UnitBy(const std::string& dataset) const {
+  if (bos == "stream") return "-";
+  for (const DatasetDescription& described : datasets) {
+    if (described.name == dataset) return described.unit_by;
+  }
+  return "";
+}
+
 std::vector<int> RunDescription::LayerNumbers() const {
   if (!layers.empty()) return layers;
   std::vector<int> numbers;

@@ -55,6 +55,8 @@ struct RunDescription {
   int n_route_layers() const { return is_dense() ? 0 : n_layers; }
   // Their numbers, in order.
   std::vector<int> LayerNumbers() const;
+  // What statistics resample in a data set: its unit_by, "-" where it is one stream.
+  std::string UnitBy(const std::string& dataset) const;
 };
 
 // Throws Error(kBadInput) naming the first field outside the limits of docs/trace-format.md.

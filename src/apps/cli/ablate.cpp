@@ -30,14 +30,6 @@ struct AblateOptions {
   bool json = false, csv = false;
 };
 
-std::string UnitBy(const store::RunDescription& description, const std::string& dataset) {
-  if (description.bos == "stream") return "-";
-  for (const store::DatasetDescription& described : description.datasets) {
-    if (described.name == dataset) return described.unit_by;
-  }
-  return "";
-}
-
 // Units that have a prediction, by data set.
 std::vector<study::AblationDataset> DatasetsOf(const lab::Ablation& ablation) {
   std::vector<study::AblationDataset> datasets;
@@ -46,7 +38,7 @@ std::vector<study::AblationDataset> DatasetsOf(const lab::Ablation& ablation) {
     const std::string& name = ablation.units[unit].dataset;
     if (datasets.empty() || datasets.back().name != name) {
       datasets.push_back({.name = name,
-                          .unit_by = UnitBy(ablation.description, name),
+                          .unit_by = ablation.description.UnitBy(name),
                           .n_units = 0,
                           .predictions = {},
                           .losses = {}});
@@ -121,7 +113,8 @@ void RunAblate(const AblateOptions& options) {
                                               .n_threads = text.n_threads,
                                               .memory_bytes = text.MemoryBytes(),
                                               .wave_tokens = options.wave_tokens,
-                                              .forced = forced.get()},
+                                              .forced = forced.get(),
+                                              .precision = text.Precision()},
                                              store::MakeParquetOpener());
   ThreadPool pool(text.n_threads);
   const std::vector<study::AblationRow> rows =

@@ -21,13 +21,6 @@ struct EmbeddingsOptions {
   bool json = false, csv = false;
 };
 
-std::string UnitBy(const store::RunDescription& description, const std::string& dataset) {
-  for (const store::DatasetDescription& described : description.datasets) {
-    if (described.name == dataset) return described.unit_by;
-  }
-  return "";
-}
-
 void AddUnit(const lab::SimilaritySums& sums, int64_t unit, const lab::TextUnit& counts,
              const study::EmbeddingColumns& columns, std::vector<double>& out) {
   for (int layer = 0; layer < columns.n_layers; ++layer) {
@@ -53,7 +46,7 @@ std::vector<study::EmbeddingDataset> DatasetsOf(const lab::EmbeddingMeasurement&
     if (unit.n_tokens == 0) continue;
     if (datasets.empty() || datasets.back().name != unit.dataset) {
       datasets.push_back({.name = unit.dataset,
-                          .unit_by = UnitBy(measured.description, unit.dataset),
+                          .unit_by = measured.description.UnitBy(unit.dataset),
                           .n_units = 0,
                           .sums = {}});
     }

@@ -349,8 +349,8 @@ void Sweep::State::CountLayer() {
 void Sweep::State::CountFeedForward() {
   const double d = static_cast<double>(shape.model_dim);
   const double matrices = model.config().feed_forward == files::FeedForwardKind::kSwiGlu ? 3 : 2;
-  flops += 2 * static_cast<double>(n_assignments) * matrices * d *
-           static_cast<double>(shape.ffn_dim);
+  flops +=
+      2 * static_cast<double>(n_assignments) * matrices * d * static_cast<double>(shape.ffn_dim);
   if (!options.losses) return;
   flops += 2 * static_cast<double>(n_rows) * d * static_cast<double>(shape.vocab_size);
 }

@@ -138,9 +138,9 @@ struct Sweep::State {
 
   // The wave being run.
   const Wave* wave = nullptr;
-  int64_t n_rows = 0;        // of the sequences that have joined
-  size_t n_sequences = 0;    // that have joined
-  size_t n_attention_tasks = 0;  // of them
+  int64_t n_rows = 0;                // of the sequences that have joined
+  size_t n_sequences = 0;            // that have joined
+  size_t n_attention_tasks = 0;      // of them
   int64_t n_assignments = 0;         // of all layers so far, for the count of operations
   std::vector<int32_t> predictions;  // [wave_rows] with the option
   double flops = 0;

@@ -342,8 +342,8 @@ TEST_F(SweepTest, AForkIsTheBranchThatRanFromTheStartBitForBit) {
         Wave wave;
         for (int branch = 0; branch < 4; ++branch) {
           for (int s = 0; s < 4; ++s) {
-            forked && branch > 0 ? wave.AddFork(s, branch, mask.first_layer[branch])
-                                 : wave.Add(s, branch, sequences[s]);
+            forked&& branch > 0 ? wave.AddFork(s, branch, mask.first_layer[branch])
+                                : wave.Add(s, branch, sequences[s]);
           }
         }
         sweep.Run(wave, probes);

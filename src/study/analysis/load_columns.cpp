@@ -104,10 +104,7 @@ RowColumns LoadRows(const store::Run& run, store::Database& database,
   });
   RowColumns rows = builder.Finish();
   for (DatasetInfo& dataset : rows.datasets) {
-    for (const auto& described : run.description().datasets) {
-      if (described.name == dataset.name) dataset.unit_by = described.unit_by;
-    }
-    if (run.description().bos == "stream") dataset.unit_by = "-";
+    dataset.unit_by = run.description().UnitBy(dataset.name);
   }
   return rows;
 }

@@ -46,7 +46,9 @@ struct Place {
 
 std::string PlaceText(const Intervention& intervention, const RoutedModel& model) {
   const Place place(intervention, model);
-  const std::string in = place.layers == "all" ? "all layers" : "layer " + place.layers;
+  const std::string in = place.layers == "all" ? "all layers"
+                         : place.layer         ? "layer " + place.layers
+                                               : "layers " + place.layers;
   if (place.expert) return fmt::format("expert {}, {}", *place.expert, in);
   if (routing::NamesExperts(intervention.mode) && intervention.cells.front().expert >= 0) {
     return routing::FormatCells(intervention.cells, model);
@@ -146,6 +148,22 @@ std::string HeatTable(const std::vector<Branch>& branches, const RoutedModel& mo
   return table.Format();
 }
 
+// Of many data sets: their effects line by line, the branches as columns.
+std::string DatasetTable(const std::vector<Branch>& branches, const RoutedModel& model) {
+  TextTable table;
+  table.AddColumn("effect by data set", TextTable::Align::kLeft);
+  for (const Branch& branch : branches) {
+    const Place place(*branch.intervention, model);
+    table.AddColumn(place.expert ? fmt::format("e{}", *place.expert) : place.layers);
+  }
+  for (size_t d = 1; d < branches.front().rows.size(); ++d) {
+    std::vector<std::string> cells = {Printable(branches.front().rows[d].dataset)};
+    for (const Branch& branch : branches) cells.push_back(SignedText(branch.rows[d].effect));
+    table.AddRow(std::move(cells));
+  }
+  return table.Format();
+}
+
 std::string ModeText(std::vector<Branch> branches, const RoutedModel& model,
                      const TerminalStyle& style) {
   const double largest = LargestEffect(branches);
@@ -153,7 +171,12 @@ std::string ModeText(std::vector<Branch> branches, const RoutedModel& model,
     return Place(*branch.intervention, model).is_cell();
   });
   const bool fits = 9 * model.router.n_experts + 8 <= style.width;
-  if (!all_cells || branches.size() <= kMostLines) return LinesTable(branches, model, largest);
+  if (!all_cells || branches.size() <= kMostLines) {
+    const bool by_dataset =
+        branches.front().rows.size() > kMostDatasetColumns + 1 && branches.size() <= kMostLines;
+    return LinesTable(branches, model, largest) +
+           (by_dataset ? "\n" + DatasetTable(branches, model) : "");
+  }
   std::string text;
   if (fits) text = HeatTable(branches, model, largest, style) + "\n";
   std::stable_sort(branches.begin(), branches.end(), [](const Branch& a, const Branch& b) {
