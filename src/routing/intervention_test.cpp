@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <random>
 
 #include "base/error.h"
@@ -13,7 +12,6 @@
 namespace moescope::routing {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 RoutedModel Mixtral() {
   return {.router = {.n_experts = 4, .experts_per_token = 2}, .n_layers = 6};
