@@ -12,9 +12,11 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/platform/memory.h"
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/model.h"
 #include "files/checkpoint.h"
+#include "lab/disk_rate.h"
 #include "lab/session_bench.h"
 #include "lab/trace.h"
 
@@ -106,12 +108,19 @@ class SweepBench {
     PageIn();
     BenchRow row = Describe("sweep");
     std::vector<double> rates;
-    double flops_per_token = 0;
+    double flops_per_token = 0, seconds = 0;
+    uint64_t bytes_read = 0;
     for (int run = 0; run < options_.n_runs; ++run) {
       TraceSummary summary = Run(/*write=*/false);
       rates.push_back(static_cast<double>(summary.n_tokens) / summary.sweep_seconds);
       flops_per_token = summary.flops / static_cast<double>(summary.n_tokens);
+      row.streamed = summary.streamed;
+      row.hit_ratio = summary.expert_hit_ratio;
+      bytes_read += summary.expert_bytes_read;
+      seconds += summary.sweep_seconds;
     }
+    row.disk_bytes_per_run = bytes_read / static_cast<uint64_t>(options_.n_runs);
+    row.disk_gb_per_s = static_cast<double>(bytes_read) / seconds / 1e9;
     row.tokens_per_s = SpreadOf(rates);
     row.limit = engine::RoundsActivations(options_.precision, dtype_) ? "int8" : "fp32";
     row.gflops = row.tokens_per_s.median * flops_per_token / 1e9;
@@ -180,17 +189,25 @@ class SweepBench {
   double loss_sum_ = 0;
 };
 
+double Share(int64_t part, int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
 // Prefill or decode. Of a model small enough for a cache the share of DRAM may pass 1.
 BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
-  const auto model =
-      engine::Model::Open(options.model, options.read_weights ? engine::Model::Residency::kRead
-                                                              : engine::Model::Residency::kMapped);
-  ThreadPool pool(options.n_threads);
-  SessionBench bench(*model, pool, options.precision, options.memory_bytes);
   const bool decodes = what == "decode";
   const int n_tokens = options.n_tokens > 0 ? static_cast<int>(options.n_tokens)
                        : decodes            ? kDecodeTokens
                                             : kPrefillTokens;
+  ThreadPool pool(options.n_threads);
+  const auto model = engine::Model::Open(
+      options.model, {.read_into_memory = options.read_weights,
+                      .memory_bytes = options.memory_bytes,
+                      .rest_bytes = [&](const files::ModelConfig& config, uint64_t) {
+                        return SessionBench::Bytes(config, n_tokens, options.precision,
+                                                   pool.n_threads());
+                      }});
+  SessionBench bench(*model, pool, options.precision, options.memory_bytes);
   const SessionRates rates =
       decodes ? bench.Decode(n_tokens, options.n_runs) : bench.Prefill(n_tokens, options.n_runs);
   BenchRow row;
@@ -203,18 +220,37 @@ BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
   row.tokens_per_s = SpreadOf(rates.tokens_per_s);
   row.gflops = row.tokens_per_s.median * rates.flops_per_token / 1e9;
   row.gb_per_s = row.tokens_per_s.median * static_cast<double>(rates.bytes_per_token) / 1e9;
-  row.limit = decodes                                               ? "dram"
+  const engine::ExpertSchedule* schedule = model->weights().experts();
+  if (schedule != nullptr) {
+    const engine::ExpertStats stats = schedule->stats();
+    row.streamed = true;
+    row.disk_bytes_per_run = rates.bytes_read / static_cast<uint64_t>(options.n_runs);
+    row.disk_gb_per_s = static_cast<double>(rates.bytes_read) / rates.seconds / 1e9;
+    row.hit_ratio =
+        decodes ? Share(stats.hits, stats.lookups) : Share(stats.scan_hits, stats.scan_lookups);
+  }
+  row.limit = decodes && row.streamed                               ? "disk"
+              : decodes                                             ? "dram"
               : engine::RoundsActivations(options.precision, dtype) ? "int8"
                                                                     : "fp32";
   row.checked = "logits equal to the bit in every run";
   return row;
 }
 
-}  // namespace
-
-engine::MachineLimits BenchMachine(int n_threads) {
+engine::MachineLimits MeasureLimits(int n_threads) {
   ThreadPool pool(n_threads);
   return engine::MeasureMachine(engine::SelectKernels(), pool);
+}
+
+// The checkpoint's first file: where its experts are read from.
+double DiskRateOf(const std::string& model) {
+  return MeasureDiskRate(files::Checkpoint::Open(model).files()[0]);
+}
+
+}  // namespace
+
+BenchResult BenchMachine(int n_threads) {
+  return {.machine = MeasureLimits(n_threads), .disk_gb_per_s = MeasureDiskRate(), .rows = {}};
 }
 
 BenchResult Bench(const BenchOptions& options) {
@@ -225,7 +261,9 @@ BenchResult Bench(const BenchOptions& options) {
                   fmt::format("--what: expected {}, found '{}'", fmt::join(known, ", "), what));
     }
   }
-  BenchResult result{.machine = BenchMachine(options.n_threads), .rows = {}};
+  BenchResult result{.machine = MeasureLimits(options.n_threads),
+                     .disk_gb_per_s = DiskRateOf(options.model),
+                     .rows = {}};
   std::optional<SweepBench> sweep;  // both of its rows share the pass that pages weights in
   for (const std::string& what : options.what) {
     if (what == "prefill" || what == "decode") {
@@ -235,8 +273,11 @@ BenchResult Bench(const BenchOptions& options) {
     if (!sweep) sweep.emplace(options);
     result.rows.push_back(what == "sweep" ? sweep->Sweep() : sweep->TraceOverhead());
   }
+  const uint64_t rows_peak = PeakResidentBytes();
   // The limits again, and the larger of both: a neighbour during the first would flatter the rows.
-  engine::MachineLimits after = BenchMachine(options.n_threads);
+  engine::MachineLimits after = MeasureLimits(options.n_threads);
+  result.disk_gb_per_s = std::max(result.disk_gb_per_s, DiskRateOf(options.model));
+  result.peak_memory_bytes = rows_peak;
   engine::MachineLimits& machine = result.machine;
   machine.dram_gb_per_s = std::max(machine.dram_gb_per_s, after.dram_gb_per_s);
   machine.fp32_gflops = std::max(machine.fp32_gflops, after.fp32_gflops);
@@ -244,7 +285,8 @@ BenchResult Bench(const BenchOptions& options) {
     machine.int8[i].gops = std::max(machine.int8[i].gops, after.int8[i].gops);
   }
   for (BenchRow& row : result.rows) {
-    row.share_of_limit = row.limit == "dram" ? row.gb_per_s / machine.dram_gb_per_s
+    row.share_of_limit = row.limit == "disk"   ? row.disk_gb_per_s / result.disk_gb_per_s
+                         : row.limit == "dram" ? row.gb_per_s / machine.dram_gb_per_s
                          : row.limit == "int8"
                              ? row.gflops / machine.Int8Gops(FindDType(row.type).value())
                              : row.gflops / machine.fp32_gflops;

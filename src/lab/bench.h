@@ -38,8 +38,13 @@ struct BenchRow {
   Spread tokens_per_s;
   double gflops = 0;    // 10^9 floating-point operations actually run per second, at the median
   double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median: decode
-  std::string limit;    // "fp32", "int8", "dram"
+  std::string limit;    // "fp32", "int8", "dram", "disk"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
+  // Where the weights do not fit the memory: what was read in the timed runs, at the median rate.
+  bool streamed = false;
+  uint64_t disk_bytes_per_run = 0;
+  double disk_gb_per_s = 0;
+  double hit_ratio = 0;  // of the experts used
   // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
   // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour
   // disturbs least.
@@ -49,11 +54,13 @@ struct BenchRow {
 
 struct BenchResult {
   engine::MachineLimits machine;
+  double disk_gb_per_s = 0;        // 10^9 bytes a second of direct reads; 0: could not be measured
+  uint64_t peak_memory_bytes = 0;  // of this process
   std::vector<BenchRow> rows;
 };
 
-// The machine alone.
-engine::MachineLimits BenchMachine(int n_threads);
+// The machine alone; its disk by a file of its own.
+BenchResult BenchMachine(int n_threads);
 // The machine before and after the rows asked for (the larger is reported). Throws Error(kBadInput)
 // for an unknown name, and as Trace; Error(kInternal) when an answer does not check.
 BenchResult Bench(const BenchOptions& options);

@@ -31,14 +31,34 @@ int32_t Likeliest(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-// Runs `once` n_runs + 1 times; it returns seconds and the logits it ended with.
-std::vector<double> Rates(int n_runs, int n_tokens,
-                          const std::function<double(std::vector<float>&)>& once) {
-  std::vector<double> rates;
+uint64_t BytesRead(const engine::Model& model) {
+  const engine::ExpertSchedule* schedule = model.weights().experts();
+  return schedule == nullptr ? 0 : schedule->stats().bytes_read;
+}
+
+// Seconds and bytes from disk of what is timed.
+struct Timed {
+  double seconds = 0;
+  uint64_t bytes_read = 0;
+};
+Timed Time(const engine::Model& model, const std::function<void()>& action) {
+  const uint64_t before = BytesRead(model);
+  const auto start = Clock::now();
+  action();
+  return {std::chrono::duration<double>(Clock::now() - start).count(), BytesRead(model) - before};
+}
+
+// Runs `once` n_runs + 1 times; it returns what it took, and the logits it ended with.
+SessionRates Rates(int n_runs, int n_tokens,
+                   const std::function<Timed(std::vector<float>&)>& once) {
+  SessionRates rates;
   std::vector<float> expected, logits;
   once(expected);
   for (int run = 0; run < n_runs; ++run) {
-    rates.push_back(n_tokens / once(logits));
+    const Timed timed = once(logits);
+    rates.tokens_per_s.push_back(n_tokens / timed.seconds);
+    rates.seconds += timed.seconds;
+    rates.bytes_read += timed.bytes_read;
     if (logits != expected) {
       throw Error(ErrorKind::kInternal, "benchmark: the same session gave other logits");
     }
@@ -82,20 +102,24 @@ SessionBench::SessionBench(const engine::Model& model, ThreadPool& pool,
                            engine::Precision precision, uint64_t memory_bytes)
     : model_(model), pool_(pool), precision_(precision), memory_bytes_(memory_bytes) {}
 
+uint64_t SessionBench::Bytes(const files::ModelConfig& config, int n_tokens,
+                             engine::Precision precision, int n_threads) {
+  return engine::SessionBytes(config, {.context = kPromptTokens + n_tokens, .precision = precision},
+                              n_threads);
+}
+
 SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> ids = RandomIds(n_tokens, config.vocab_size);
   engine::Session session(
       model_, engine::SelectKernels(), pool_,
       {.context = n_tokens, .memory_bytes = memory_bytes_, .precision = precision_});
-  SessionRates rates;
-  rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
+  SessionRates rates = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
     session.Truncate(0);
-    const auto start = Clock::now();
-    const std::span<const float> last = session.Advance(ids);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    std::span<const float> last;
+    const Timed timed = Time(model_, [&] { last = session.Advance(ids); });
     logits.assign(last.begin(), last.end());
-    return seconds;
+    return timed;
   });
   rates.flops_per_token =
       LayerFlops(config) + ScoreFlops(config, (n_tokens + 1) / 2.0) + HeadFlops(config) / n_tokens;
@@ -109,18 +133,17 @@ SessionRates SessionBench::Decode(int n_tokens, int n_runs) {
                           {.context = kPromptTokens + n_tokens,
                            .memory_bytes = memory_bytes_,
                            .precision = precision_});
-  SessionRates rates;
-  rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
+  SessionRates rates = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
     session.Truncate(0);
     std::span<const float> last = session.Advance(prompt);
-    const auto start = Clock::now();
-    for (int i = 0; i < n_tokens; ++i) {
-      const int32_t id = Likeliest(last);
-      last = session.Advance({&id, 1});
-    }
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const Timed timed = Time(model_, [&] {
+      for (int i = 0; i < n_tokens; ++i) {
+        const int32_t id = Likeliest(last);
+        last = session.Advance({&id, 1});
+      }
+    });
     logits.assign(last.begin(), last.end());
-    return seconds;
+    return timed;
   });
   rates.flops_per_token =
       LayerFlops(config) + ScoreFlops(config, kPromptTokens + n_tokens / 2.0) + HeadFlops(config);

@@ -15,6 +15,8 @@ namespace moescope::lab {
 struct SessionRates {
   std::vector<double> tokens_per_s;  // a value a run
   double flops_per_token = 0;        // actually run, the head on the last token of a prefill
+  double seconds = 0;                // of all runs
+  uint64_t bytes_read = 0;           // from disk in them, where experts are streamed
   uint64_t bytes_per_token = 0;      // of weights as stored that a decoded token reads
 };
 
@@ -25,6 +27,10 @@ class SessionBench {
   // The first run of each kind is not counted: it pages the weights in.
   SessionBench(const engine::Model& model, ThreadPool& pool, engine::Precision precision,
                uint64_t memory_bytes);
+
+  // What a session for so many tokens takes beside the weights.
+  static uint64_t Bytes(const files::ModelConfig& config, int n_tokens, engine::Precision precision,
+                        int n_threads);
 
   // `n_tokens` at once. Throws Error(kBadInput) beyond the model's context, Error(kInternal) when
   // two runs differ.

@@ -102,7 +102,7 @@ study::FigureTable ForPictures(study::FigureTable table) {
 
 void RunAblate(const AblateOptions& options) {
   const TextOptions& text = *options.text;
-  const lab::TextModel opened = lab::OpenTextModel(text.model);
+  const lab::TextModel opened = lab::OpenTextModel(text.model, lab::SweepModel(text.MemoryBytes()));
   const routing::RoutedModel model = lab::RoutedModelOf(*opened.model);
   std::vector<routing::Intervention> interventions = TargetsOf(options.targets, model);
   const auto forced = lab::OpenForced(interventions, *opened.model);

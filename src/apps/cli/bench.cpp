@@ -40,11 +40,13 @@ std::string TypesWithPeak(const engine::MachineLimits& machine, double gops) {
   return fmt::format("{}", fmt::join(names, " "));
 }
 
-ordered_json MachineJson(const engine::MachineLimits& machine) {
+ordered_json MachineJson(const lab::BenchResult& result) {
+  const engine::MachineLimits& machine = result.machine;
   return {{"cpu", machine.cpu},
           {"threads", machine.n_threads},
           {"level", Name(machine.level)},
           {"dram_gb_per_s", machine.dram_gb_per_s},
+          {"disk_gb_per_s", result.disk_gb_per_s},
           {"fp32_gflops", machine.fp32_gflops},
           {"int8_gops", Int8Json(machine)}};
 }
@@ -72,10 +74,16 @@ void PrintJson(const lab::BenchResult& result) {
       json["cpu_ratio"] = SpreadJson(row.cpu_ratio);
       json["wall_ratio"] = SpreadJson(row.wall_ratio);
     }
+    if (row.streamed) {
+      json["disk_bytes_per_run"] = row.disk_bytes_per_run;
+      json["disk_gb_per_s"] = row.disk_gb_per_s;
+      json["hit_ratio"] = row.hit_ratio;
+    }
     rows.push_back(json);
   }
-  fmt::print("{}\n",
-             ordered_json{{"machine", MachineJson(result.machine)}, {"rows", rows}}.dump(2));
+  ordered_json answer = {{"machine", MachineJson(result)}, {"rows", rows}};
+  if (!result.rows.empty()) answer["peak_memory_bytes"] = result.peak_memory_bytes;
+  fmt::print("{}\n", answer.dump(2));
 }
 
 // "x1.034 (1.029 to 1.041)"
@@ -88,6 +96,7 @@ void PrintText(const lab::BenchResult& result) {
   fmt::print("{}, {} threads, {} kernels\n", machine.cpu, machine.n_threads, Name(machine.level));
   fmt::print("DRAM read   {:8.1f} GB/s\nfp32 FMA    {:8.1f} GFLOPS\n", machine.dram_gb_per_s,
              machine.fp32_gflops);
+  fmt::print("disk read   {:8.2f} GB/s\n", result.disk_gb_per_s);
   for (const auto& peak : machine.int8) {
     fmt::print("int8        {:8.1f} GOPS     {}\n", peak.gops, TypesWithPeak(machine, peak.gops));
   }
@@ -95,12 +104,17 @@ void PrintText(const lab::BenchResult& result) {
   fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision",
              "tokens", "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
-    std::string share =
-        row.limit.empty()
-            ? fmt::format("of the bare sweep: CPU time {}, wall time {}", Ratio(row.cpu_ratio),
-                          Ratio(row.wall_ratio))
-            : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
-                          row.limit == "dram" ? "DRAM bandwidth" : row.limit + " peak");
+    std::string share = row.limit.empty()
+                            ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
+                                          Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
+                            : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
+                                          row.limit == "dram"   ? "DRAM bandwidth"
+                                          : row.limit == "disk" ? "disk rate"
+                                                                : row.limit + " peak");
+    if (row.streamed) {
+      share += fmt::format(", {:.2f} GB/s from disk, {} a run, {:.1f} % hits", row.disk_gb_per_s,
+                           FormatBytes(row.disk_bytes_per_run), 100 * row.hit_ratio);
+    }
     fmt::print("{:<15} {:<6} {:<7} {:<9} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what,
                row.type, row.level, row.precision, FormatCount(static_cast<uint64_t>(row.n_tokens)),
                row.tokens_per_s.min, row.tokens_per_s.median, row.tokens_per_s.max, share,
@@ -178,7 +192,7 @@ std::function<void()> AddBench(CLI::App& app) {
     lab::BenchOptions& chosen = options->bench;
     lab::BenchResult result;
     if (options->machine_only) {
-      result.machine = lab::BenchMachine(chosen.n_threads);
+      result = lab::BenchMachine(chosen.n_threads);
     } else {
       chosen.precision = engine::ParsePrecision(options->precision);
       chosen.read_weights = options->weights == "read";

@@ -21,18 +21,21 @@ struct GenerationOptions {
   std::string memory;
   std::string weights = "mapped";
   std::string precision = "exact";
+  std::string cache_policy = "lru", forecast = "router";
   bool ignore_end = false;
+  bool stats = false;
   engine::GenerateOptions generate;
 
   // A cache for more is allocated only when asked for.
   static constexpr int kDefaultContext = 4096;
 
-  engine::Model::Residency Residency() const;
+  // How the model is opened so that a session has room beside its weights.
+  engine::ModelOptions Model() const;
   engine::SessionOptions Session(const files::ModelConfig& config) const;
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,
-// --ignore-end, --memory, --weights, --precision.
+// --ignore-end, --memory, --weights, --cache-policy, --forecast, --precision, --stats.
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
 }  // namespace moescope::cli

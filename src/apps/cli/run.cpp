@@ -13,6 +13,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/generation_options.h"
 #include "apps/cli/prompt_options.h"
+#include "apps/cli/weight_stats.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "lab/chat.h"
@@ -94,7 +95,7 @@ class Runner {
  public:
   explicit Runner(const RunOptions& options)
       : options_(options),
-        opened_(lab::OpenTextModel(options.generation.model, options.generation.Residency())),
+        opened_(lab::OpenTextModel(options.generation.model, options.generation.Model())),
         pool_(options.generation.n_threads),
         kernels_(engine::SelectKernels()),
         session_(*opened_.model, kernels_, pool_,
@@ -192,19 +193,21 @@ class Runner {
       rows.back()["generated"] = true;
     }
     const engine::SamplingOptions& sampling = options_.generation.generate.sampling;
-    const ordered_json answer = {
-        {"rows", rows},
-        {"text", result.text},
-        {"end", Name(result.end)},
-        {"prompt_tokens", prompt.size()},
-        {"tokens", result.ids.size()},
-        {"prompt_tokens_per_s", Rate(prompt.size(), result.prompt_seconds)},
-        {"tokens_per_s", Rate(result.ids.size(), result.seconds)},
-        {"temperature", sampling.temperature},
-        {"seed", sampling.seed},
-        {"model", opened_.model->checkpoint().Identity()},
-        {"precision", options_.generation.precision},
-        {"kernel_level", Name(kernels_.level)}};
+    ordered_json answer = {{"rows", rows},
+                           {"text", result.text},
+                           {"end", Name(result.end)},
+                           {"prompt_tokens", prompt.size()},
+                           {"tokens", result.ids.size()},
+                           {"prompt_tokens_per_s", Rate(prompt.size(), result.prompt_seconds)},
+                           {"tokens_per_s", Rate(result.ids.size(), result.seconds)},
+                           {"temperature", sampling.temperature},
+                           {"seed", sampling.seed},
+                           {"model", opened_.model->checkpoint().Identity()},
+                           {"precision", options_.generation.precision},
+                           {"kernel_level", Name(kernels_.level)}};
+    if (options_.generation.stats) {
+      for (const auto& [name, value] : WeightStats(*opened_.model)) answer["stats"][name] = value;
+    }
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 
@@ -213,6 +216,9 @@ class Runner {
                FormatCount(prompt.size()), Rate(prompt.size(), result.prompt_seconds),
                FormatCount(result.ids.size()), Rate(result.ids.size(), result.seconds),
                Name(result.end));
+    if (options_.generation.stats) {
+      fmt::print(stderr, "{}", WeightStatsText(*opened_.model));
+    }
     if (watcher_) fmt::print(stderr, "colours: first choice at layer {}\n", layer_);
   }
 

@@ -20,14 +20,9 @@ int CheckedContext(const Model& model, const ThreadPool& pool, const SessionOpti
                                           std::to_string(config.context) + " tokens, found " +
                                           std::to_string(options.context));
   }
-  const int k =
-      options.experts_per_token > 0 ? options.experts_per_token : config.experts_per_token;
-  const uint64_t needed = KvCache::Bytes(config, options.context) +
-                          SweepShape::Of(config, k, std::min(options.prefill_rows, options.context),
-                                         options.context, pool.n_threads(), options.precision)
-                              .TotalBytes();
-  const uint64_t available =
-      options.memory_bytes > 0 ? options.memory_bytes : AvailableMemoryBytes();
+  const uint64_t needed = SessionBytes(config, options, pool.n_threads());
+  const uint64_t available = model.memory_left().value_or(
+      options.memory_bytes > 0 ? options.memory_bytes : AvailableMemoryBytes());
   if (needed > available) {
     throw Error(ErrorKind::kResource, "not enough memory for a session: a context of " +
                                           FormatCount(static_cast<uint64_t>(options.context)) +
@@ -38,6 +33,16 @@ int CheckedContext(const Model& model, const ThreadPool& pool, const SessionOpti
 }
 
 }  // namespace
+
+uint64_t SessionBytes(const files::ModelConfig& config, const SessionOptions& options,
+                      int n_threads) {
+  const int k =
+      options.experts_per_token > 0 ? options.experts_per_token : config.experts_per_token;
+  return KvCache::Bytes(config, options.context) +
+         SweepShape::Of(config, k, std::min(options.prefill_rows, options.context), options.context,
+                        n_threads, options.precision)
+             .TotalBytes();
+}
 
 Session::Session(const Model& model, const KernelTable& kernels, ThreadPool& pool,
                  const SessionOptions& options)

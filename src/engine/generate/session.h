@@ -24,6 +24,10 @@ struct SessionOptions {
   Precision precision = Precision::kExact;
 };
 
+// What cache and buffers of a session take.
+uint64_t SessionBytes(const files::ModelConfig& config, const SessionOptions& options,
+                      int n_threads);
+
 // Not thread-safe; spreads its work on the pool. The model, kernels and pool must outlive it.
 class Session {
  public:

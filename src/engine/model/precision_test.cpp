@@ -45,13 +45,13 @@ constexpr int kLengths[] = {1, 40, 7, 65};
 struct Cut {
   int n_threads = 1;
   std::vector<std::vector<int>> waves = {{0, 1, 2, 3}};  // indices of sequences
-  Model::Residency residency = Model::Residency::kMapped;
+  ModelOptions model = {};
 };
 
 // Losses and the logits of every row, sequence by sequence.
 std::vector<std::vector<float>> RunModel(const std::string& path, const KernelTable& kernels,
                                          Precision precision, const Cut& cut) {
-  const auto model = Model::Open(path, cut.residency);
+  const auto model = Model::Open(path, cut.model);
   ThreadPool pool(cut.n_threads);
   Sweep sweep(*model, kernels, pool,
               {.wave_rows = 256, .max_sequence = 128, .precision = precision});
@@ -95,9 +95,8 @@ TEST(PrecisionFast, GivesTheSameBitsForAnyThreadsWavesAndResidency) {
             << Name(kernels->level) << " " << n_threads;
       }
     }
-    EXPECT_TRUE(
-        SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
-                                    {.n_threads = 2, .residency = Model::Residency::kRead})))
+    EXPECT_TRUE(SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
+                                            {.n_threads = 2, .model = {.read_into_memory = true}})))
         << Name(kernels->level);
   }
 }

@@ -28,19 +28,19 @@ routing::RouterDescription RouterOf(const Model& model, int experts_per_token) {
   return router;
 }
 
-void ToFloat(const KernelTable& kernels, const WeightMatrix& w, std::vector<float>& out) {
-  out.resize(static_cast<size_t>(w.rows * w.cols));
-  for (int64_t row = 0; row < w.rows; ++row) {
-    DequantiseRowOf(kernels, w, row, out.data() + row * w.cols);
-  }
-}
-
 int64_t BlockRows(int64_t n_rows, int n_threads, int64_t most_rows) {
   int64_t even = n_rows / (n_threads * kTasksPerWorker);
   return std::clamp((even + 15) / 16 * 16, std::min(kMinBlockRows, most_rows), most_rows);
 }
 
 }  // namespace
+
+void ToFloat(const KernelTable& kernels, const WeightMatrix& w, std::vector<float>& out) {
+  out.resize(static_cast<size_t>(w.rows * w.cols));
+  for (int64_t row = 0; row < w.rows; ++row) {
+    DequantiseRowOf(kernels, w, row, out.data() + row * w.cols);
+  }
+}
 
 int64_t FindNonFinite(const float* values, int64_t n) {
   // One pass without branches first: it vectorises, and nearly always finds nothing.
@@ -102,6 +102,7 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
   MOESCOPE_CHECK(router.experts_per_token <= router.n_experts);
   MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows > 0);
   MOESCOPE_CHECK(options.losses || !options.predictions);
+  schedule = model.weights().experts();
   if (!model.rope_frequencies().empty()) {
     rope.emplace(model.rope_frequencies(), model.config().rope_scaling.attention_factor,
                  options.max_sequence, model.config().rope_layout);
@@ -207,8 +208,12 @@ void Sweep::State::AcquireLayer(int next_layer) {
   }
 }
 
-void Sweep::State::PrefetchLayer(int next_layer) const {
-  if (next_layer >= model.config().n_layers) return;
+void Sweep::State::PrefetchLayer(int next_layer) {
+  if (next_layer >= model.config().n_layers || !model.weights().mapped()) return;
+  // While decoding only once: asking for pages that are there costs more than it helps.
+  if (decodes && next_layer < n_layers_prefetched) return;
+  n_layers_prefetched = std::max(n_layers_prefetched, next_layer + 1);
+  if (!decodes) model.weights().CheckFiles();
   for (TensorKind kind :
        {TensorKind::kQuery, TensorKind::kKey, TensorKind::kValue, TensorKind::kAttentionOutput}) {
     model.weights().Prefetch({kind, next_layer, -1});
@@ -296,6 +301,9 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
       std::max({shape.model_dim, shape.query_dim, shape.n_experts, shape.experts_per_token}));
   probes.Begin(new_probes, pool.n_threads(), kMaxBlockRows * widest);
   for (NonFinite& noted : non_finite) noted.row = -1;
+  decodes = IsDecoding();
+  if (schedule != nullptr) schedule->BeginStep(decodes);
+  if (model.weights().mapped()) model.weights().CheckFiles();
 
   const int n_layers = model.config().n_layers;
   ToFloat(kernels, model.weights().Acquire({TensorKind::kFinalNorm}), final_norm.weight);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <limits>
 
 #include "base/cancellation.h"
@@ -35,6 +36,23 @@ void CheckEditedDecisions(const routing::DecisionBatch& batch) {
                                           "infinity");
   }
 }
+
+// Gives an expert that is streamed back when a task has worked with it; a task that failed ends the
+// waits of the others.
+class ExpertInUse {
+ public:
+  ExpertInUse(ExpertSchedule* schedule, int expert) : schedule_(schedule), expert_(expert) {}
+  ~ExpertInUse() {
+    if (schedule_ == nullptr) return;
+    std::uncaught_exceptions() > 0 ? schedule_->Stop() : schedule_->Done(expert_);
+  }
+  ExpertInUse(const ExpertInUse&) = delete;
+  ExpertInUse& operator=(const ExpertInUse&) = delete;
+
+ private:
+  ExpertSchedule* schedule_;
+  int expert_;
+};
 
 }  // namespace
 
@@ -96,10 +114,14 @@ void Sweep::State::RunExperts() {
 
   // Probes see whole rows of an expert, so they need whole-row tasks too.
   const bool probed = probes.Wants(routing::kSiteExpertInput | routing::kSiteExpertOutput);
-  if (2 * n_blocks >= wanted || probed) {
+  const bool whole_blocks = 2 * n_blocks >= wanted || probed;
+  if (schedule != nullptr) BeginExperts(blocks);
+  if (whole_blocks) {
     pool.Run(n_blocks, [&](int64_t task, int worker) {
       ThrowIfCancelled();
       const ExpertBlock& block = blocks[static_cast<size_t>(task)];
+      const ExpertInUse in_use(schedule, block.expert);
+      NeedExpert(block.expert);
       float* hidden = buffers.hidden.data() + worker * kMaxBlockRows * shape.ffn_dim;
       ExpertUp(block, all_hidden, hidden, worker);
       ExpertDown(block, all_model, hidden, worker);
@@ -118,7 +140,8 @@ void Sweep::State::RunExperts() {
     auto end_row = [&](int64_t b) {
       return blocks[static_cast<size_t>(b)].begin + blocks[static_cast<size_t>(b)].n_rows;
     };
-    while (last < n_blocks && end_row(last) - base <= shape.HiddenRows()) ++last;
+    const int64_t most = BlocksHeld(blocks, first);
+    while (last < first + most && end_row(last) - base <= shape.HiddenRows()) ++last;
     const int64_t n = last - first;
     auto run = [&](int64_t n_columns, FunctionRef<void(const ExpertBlock&, Range, int)> fn) {
       const int64_t n_ranges = std::clamp<int64_t>(wanted / n, 1, (n_columns + 15) / 16);
@@ -133,11 +156,13 @@ void Sweep::State::RunExperts() {
       return buffers.hidden.data() + (block.begin - base) * shape.ffn_dim;
     };
     run(shape.ffn_dim, [&](const ExpertBlock& block, Range columns, int worker) {
+      NeedExpert(block.expert);
       ExpertUp(block, columns, hidden(block), worker);
     });
     run(shape.model_dim, [&](const ExpertBlock& block, Range columns, int worker) {
       ExpertDown(block, columns, hidden(block), worker);
     });
+    EndExperts(blocks.subspan(static_cast<size_t>(first), static_cast<size_t>(n)));
     first = last;
   }
 }
