@@ -21,7 +21,7 @@ struct GenerationOptions {
   std::string memory;
   std::string weights = "mapped";
   std::string precision = "exact";
-  std::string cache_policy = "lru", forecast = "router";
+  std::string cache_policy = "lfu", forecast = "router";
   bool ignore_end = false;
   bool stats = false;
   engine::GenerateOptions generate;

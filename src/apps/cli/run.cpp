@@ -206,7 +206,9 @@ class Runner {
                            {"precision", options_.generation.precision},
                            {"kernel_level", Name(kernels_.level)}};
     if (options_.generation.stats) {
-      for (const auto& [name, value] : WeightStats(*opened_.model)) answer["stats"][name] = value;
+      for (const auto& [name, number] : WeightStats(*opened_.model)) {
+        std::visit([&, &key = name](auto value) { answer["stats"][key] = value; }, number);
+      }
     }
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <type_traits>
+
 #include "base/platform/memory.h"
 #include "base/units.h"
 
@@ -45,14 +47,14 @@ std::string WeightStatsText(const engine::Model& model) {
   return text + fmt::format("peak memory: {}\n", FormatBytes(PeakResidentBytes()));
 }
 
-std::vector<std::pair<std::string, double>> WeightStats(const engine::Model& model) {
+NamedNumbers WeightStats(const engine::Model& model) {
   const engine::ExpertSchedule* schedule = model.weights().experts();
-  std::vector<std::pair<std::string, double>> named = {
-      {"peak_memory_bytes", static_cast<double>(PeakResidentBytes())}};
+  NamedNumbers named = {{"peak_memory_bytes", static_cast<int64_t>(PeakResidentBytes())}};
   if (schedule == nullptr) return named;
   const engine::ExpertStats stats = schedule->stats();
   auto add = [&named](const char* name, auto value) {
-    named.emplace_back(name, static_cast<double>(value));
+    using Number = std::conditional_t<std::is_integral_v<decltype(value)>, int64_t, double>;
+    named.emplace_back(name, static_cast<Number>(value));
   };
   add("slots", model.weights().plan().n_slots);
   add("policy_slots", schedule->policy().capacity());

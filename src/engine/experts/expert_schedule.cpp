@@ -7,12 +7,13 @@
 namespace moescope::engine {
 namespace {
 
-// Slots beside those that stay: one layer's experts can be read ahead, but a small memory is better
-// spent on what stays.
+// Slots beside those that stay: more than a layer's experts are not read ahead, and a small memory
+// is better spent on what stays; but two can be read while others are used.
 int SpareSlots(const ExpertCache& cache) {
   const int n_slots = cache.n_slots();
   if (n_slots >= cache.layout().n_cells()) return 0;
-  return std::clamp(n_slots / 4, 1, std::max(1, cache.layout().n_experts()));
+  const int least = n_slots >= 5 ? 2 : 1;
+  return std::clamp(n_slots / 4, least, std::max(least, cache.layout().n_experts()));
 }
 
 std::unique_ptr<routing::EvictionOrder> MakeOrder(routing::EvictionRule rule, int n_cells) {
@@ -108,8 +109,8 @@ void ExpertSchedule::TouchPolicy(std::span<const int16_t> choices) {
 }
 
 void ExpertSchedule::CompareForecasts(std::span<const int16_t> choices) {
-  int64_t expected = 0, router_found = 0, transitions_found = 0;
-  for (int16_t expert : choices) expected += expert >= 0;
+  const auto expected =
+      std::count_if(choices.begin(), choices.end(), [](int16_t expert) { return expert >= 0; });
   auto found = [&](const std::vector<int16_t>& forecast) {
     if (forecast.size() != choices.size()) return int64_t{0};
     int64_t n = 0;
@@ -121,8 +122,7 @@ void ExpertSchedule::CompareForecasts(std::span<const int16_t> choices) {
     }
     return n;
   };
-  router_found = found(by_router_);
-  transitions_found = found(by_transitions_);
+  const int64_t router_found = found(by_router_), transitions_found = found(by_transitions_);
   std::lock_guard lock(mutex_);
   if (!by_router_.empty()) {
     stats_.router_expected += expected;

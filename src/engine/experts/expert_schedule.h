@@ -22,7 +22,7 @@ namespace moescope::engine {
 enum class ExpertForecast { kNone, kRouter, kTransitions };
 
 struct ExpertScheduleOptions {
-  routing::EvictionRule rule = routing::EvictionRule::kLru;  // kLru, kLfu or kFifo
+  routing::EvictionRule rule = routing::EvictionRule::kLfu;  // kLru, kLfu or kFifo
   ExpertForecast forecast = ExpertForecast::kRouter;
 };
 
