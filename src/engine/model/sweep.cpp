@@ -302,7 +302,8 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
   probes.Begin(new_probes, pool.n_threads(), kMaxBlockRows * widest);
   for (NonFinite& noted : non_finite) noted.row = -1;
   decodes = IsDecoding();
-  if (schedule != nullptr) schedule->BeginStep(decodes);
+  // A dense layer is needed whole by every token, as by a sweep.
+  if (schedule != nullptr) schedule->BeginStep(decodes && !model.config().dense());
   if (model.weights().mapped()) model.weights().CheckFiles();
 
   const int n_layers = model.config().n_layers;

@@ -14,7 +14,6 @@ constexpr int64_t kChoicesAnExpert = 4;
 }  // namespace
 
 bool Sweep::State::IsDecoding() const {
-  if (model.config().dense()) return false;  // needs all of every layer, as a sweep does
   for (size_t s = 0; s + 1 < wave->sequence_begin.size(); ++s) {
     if (wave->caches[s] == nullptr) return false;
     if (wave->sequence_begin[s + 1] - wave->sequence_begin[s] != 1) return false;
@@ -35,7 +34,7 @@ void Sweep::State::BeginExperts(std::span<const ExpertBlock> blocks) {
       !decodes && static_cast<int64_t>(n_choices) >= kChoicesAnExpert * router.n_experts;
   schedule->BeginLayer(layer, expert_uses, {buffers.experts.data(), n_choices},
                        router.experts_per_token, ahead || model.config().dense());
-  if (decodes && layer + 1 < model.config().n_layers) ForecastExperts();
+  if (decodes && !model.config().dense() && layer + 1 < model.config().n_layers) ForecastExperts();
 }
 
 // The next layer's router, applied to what the rows are before this layer's experts are added: they
