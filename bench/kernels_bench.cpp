@@ -2,7 +2,8 @@
 // answers are checked against double, then each speed is printed beside the share of the level's
 // own fused-multiply-add peak. Time is processor time of the thread, so a busy neighbour costs
 // less.
-//   kernels_bench [seconds per row, default 0.3 [rounded: only products of rounded activations]]
+//   kernels_bench [seconds per row, default 0.3 [rounded: only products of rounded activations
+//                  [a type, such as Q4_K: only its]]]
 #include <fmt/format.h>
 #include <time.h>
 
@@ -230,10 +231,11 @@ void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape,
       static_cast<double>(w.size()) / speed.seconds / 1e9);
 }
 
-void BenchRounded(const KernelTable& kernels, double budget) {
+// Of one type, or of all where `only` is empty.
+void BenchRounded(const KernelTable& kernels, double budget, std::string_view only = "") {
   for (int i = 0; i < kNDTypes; ++i) {
     const auto dtype = static_cast<DType>(i);
-    if (CodesOf(dtype).part == 0) continue;
+    if (CodesOf(dtype).part == 0 || (!only.empty() && only != Name(dtype))) continue;
     constexpr Product kShapes[] = {
         {"", 1, 256, 4096}, {"", 16, 256, 4096}, {"", 256, 256, 4096}, {"", 256, 1024, 14336}};
     for (const Product& shape : kShapes) {
@@ -278,6 +280,7 @@ int main(int argc, char** argv) {
        {engine::KernelLevel::kScalar, engine::KernelLevel::kAvx2, engine::KernelLevel::kAvx512}) {
     const auto* kernels = engine::KernelsFor(level);
     if (kernels == nullptr) continue;
-    rounded_only ? engine::BenchRounded(*kernels, budget) : engine::Bench(*kernels, budget);
+    rounded_only ? engine::BenchRounded(*kernels, budget, argc > 3 ? argv[3] : "")
+                 : engine::Bench(*kernels, budget);
   }
 }

@@ -100,6 +100,7 @@ class SweepBench {
     trace_.memory_bytes = options.memory_bytes;
     trace_.read_weights = options.read_weights;
     trace_.precision = options.precision;
+    trace_.profile = options.profile;
   }
 
   BenchRow Sweep() {
@@ -143,7 +144,9 @@ class SweepBench {
  private:
   // The first run pages in the weights and sets the answer.
   void PageIn() {
-    if (n_checked_ == 0) Run(/*write=*/false);
+    if (n_checked_ > 0) return;
+    Run(/*write=*/false);
+    if (options_.profile != nullptr) options_.profile->Clear();
   }
 
   TraceSummary Run(bool write) {
@@ -186,7 +189,10 @@ BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
       engine::Model::Open(options.model, options.read_weights ? engine::Model::Residency::kRead
                                                               : engine::Model::Residency::kMapped);
   ThreadPool pool(options.n_threads);
-  SessionBench bench(*model, pool, options.precision, options.memory_bytes);
+  SessionBench bench(*model, pool,
+                     {.memory_bytes = options.memory_bytes,
+                      .precision = options.precision,
+                      .profile = options.profile});
   const bool decodes = what == "decode";
   const int n_tokens = options.n_tokens > 0 ? static_cast<int>(options.n_tokens)
                        : decodes            ? kDecodeTokens

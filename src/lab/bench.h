@@ -8,6 +8,7 @@
 
 #include "base/tensor/dtype.h"
 #include "engine/kernels/machine_limits.h"
+#include "engine/model/profile.h"
 #include "engine/ops/precision.h"
 
 namespace moescope::lab {
@@ -21,7 +22,8 @@ struct BenchOptions {
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;
-  bool read_weights = false;  // read into memory rather than mapped
+  bool read_weights = false;           // read into memory rather than mapped
+  engine::Profile* profile = nullptr;  // of n_threads threads; the rows' runs, first ones left out
 };
 
 // Smallest, middle and largest of several measurements.

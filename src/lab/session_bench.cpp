@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "base/error.h"
-#include "engine/generate/session.h"
 #include "engine/kernels/kernel_table.h"
 #include "files/checkpoint.h"
 
@@ -32,11 +31,12 @@ int32_t Likeliest(std::span<const float> logits) {
 }
 
 // Runs `once` n_runs + 1 times; it returns seconds and the logits it ended with.
-std::vector<double> Rates(int n_runs, int n_tokens,
+std::vector<double> Rates(int n_runs, int n_tokens, engine::Profile* profile,
                           const std::function<double(std::vector<float>&)>& once) {
   std::vector<double> rates;
   std::vector<float> expected, logits;
   once(expected);
+  if (profile != nullptr) profile->Clear();
   for (int run = 0; run < n_runs; ++run) {
     rates.push_back(n_tokens / once(logits));
     if (logits != expected) {
@@ -79,17 +79,16 @@ uint64_t BytesOfAToken(const files::Checkpoint& checkpoint) {
 }  // namespace
 
 SessionBench::SessionBench(const engine::Model& model, ThreadPool& pool,
-                           engine::Precision precision, uint64_t memory_bytes)
-    : model_(model), pool_(pool), precision_(precision), memory_bytes_(memory_bytes) {}
+                           const engine::SessionOptions& options)
+    : model_(model), pool_(pool), options_(options) {}
 
 SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> ids = RandomIds(n_tokens, config.vocab_size);
-  engine::Session session(
-      model_, engine::SelectKernels(), pool_,
-      {.context = n_tokens, .memory_bytes = memory_bytes_, .precision = precision_});
+  options_.context = n_tokens;
+  engine::Session session(model_, engine::SelectKernels(), pool_, options_);
   SessionRates rates;
-  rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
+  rates.tokens_per_s = Rates(n_runs, n_tokens, options_.profile, [&](std::vector<float>& logits) {
     session.Truncate(0);
     const auto start = Clock::now();
     const std::span<const float> last = session.Advance(ids);
@@ -105,12 +104,10 @@ SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
 SessionRates SessionBench::Decode(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> prompt = RandomIds(kPromptTokens, config.vocab_size);
-  engine::Session session(model_, engine::SelectKernels(), pool_,
-                          {.context = kPromptTokens + n_tokens,
-                           .memory_bytes = memory_bytes_,
-                           .precision = precision_});
+  options_.context = kPromptTokens + n_tokens;
+  engine::Session session(model_, engine::SelectKernels(), pool_, options_);
   SessionRates rates;
-  rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
+  rates.tokens_per_s = Rates(n_runs, n_tokens, options_.profile, [&](std::vector<float>& logits) {
     session.Truncate(0);
     std::span<const float> last = session.Advance(prompt);
     const auto start = Clock::now();

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/parallel/thread_pool.h"
+#include "engine/generate/session.h"
 #include "engine/model/model.h"
-#include "engine/ops/precision.h"
 
 namespace moescope::lab {
 
@@ -23,8 +23,8 @@ struct SessionRates {
 class SessionBench {
  public:
   // The first run of each kind is not counted: it pages the weights in.
-  SessionBench(const engine::Model& model, ThreadPool& pool, engine::Precision precision,
-               uint64_t memory_bytes);
+  // Of the options the context is chosen here.
+  SessionBench(const engine::Model& model, ThreadPool& pool, const engine::SessionOptions& options);
 
   // `n_tokens` at once. Throws Error(kBadInput) beyond the model's context, Error(kInternal) when
   // two runs differ.
@@ -35,8 +35,7 @@ class SessionBench {
  private:
   const engine::Model& model_;
   ThreadPool& pool_;
-  engine::Precision precision_;
-  uint64_t memory_bytes_;
+  engine::SessionOptions options_;
 };
 
 }  // namespace moescope::lab

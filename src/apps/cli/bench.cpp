@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/cli/profile_options.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "lab/bench.h"
@@ -53,7 +54,7 @@ ordered_json SpreadJson(const lab::Spread& spread) {
   return {{"min", spread.min}, {"median", spread.median}, {"max", spread.max}};
 }
 
-void PrintJson(const lab::BenchResult& result) {
+void PrintJson(const lab::BenchResult& result, const std::vector<lab::ProfileRow>& profile) {
   ordered_json rows = ordered_json::array();
   for (const lab::BenchRow& row : result.rows) {
     ordered_json json = {{"what", row.what},
@@ -74,8 +75,9 @@ void PrintJson(const lab::BenchResult& result) {
     }
     rows.push_back(json);
   }
-  fmt::print("{}\n",
-             ordered_json{{"machine", MachineJson(result.machine)}, {"rows", rows}}.dump(2));
+  ordered_json json = {{"machine", MachineJson(result.machine)}, {"rows", rows}};
+  if (!profile.empty()) json["profile"] = ProfileJson(profile);
+  fmt::print("{}\n", json.dump(2));
 }
 
 // "x1.034 (1.029 to 1.041)"
@@ -83,7 +85,7 @@ std::string Ratio(const lab::Spread& spread) {
   return fmt::format("x{:.3f} ({:.3f} to {:.3f})", spread.median, spread.min, spread.max);
 }
 
-void PrintText(const lab::BenchResult& result) {
+void PrintText(const lab::BenchResult& result, const std::vector<lab::ProfileRow>& profile) {
   const engine::MachineLimits& machine = result.machine;
   fmt::print("{}, {} threads, {} kernels\n", machine.cpu, machine.n_threads, Name(machine.level));
   fmt::print("DRAM read   {:8.1f} GB/s\nfp32 FMA    {:8.1f} GFLOPS\n", machine.dram_gb_per_s,
@@ -106,6 +108,7 @@ void PrintText(const lab::BenchResult& result) {
                row.tokens_per_s.min, row.tokens_per_s.median, row.tokens_per_s.max, share,
                row.checked);
   }
+  if (!profile.empty()) fmt::print("\n{}", FormatProfile(profile));
 }
 
 DType ParseType(const std::string& name) {
@@ -134,6 +137,7 @@ std::function<void()> AddBench(CLI::App& app) {
     lab::ShapeModelOptions shape;
     std::string memory, type = "Q4_K", cache;
     std::string precision = "exact", weights = "mapped";
+    ProfileOptions profile;
     bool machine_only = false;
     bool json = false;
   };
@@ -173,10 +177,12 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_option("--memory", options->memory, "memory to use, such as 96M or 2G");
   app.add_option("-t,--threads", bench.n_threads, "threads (default: one a core)")
       ->check(CLI::Range(1, 1024));
+  AddProfileOptions(app, options->profile);
   app.add_flag("--json", options->json, "print JSON");
   return [options] {
     lab::BenchOptions& chosen = options->bench;
     lab::BenchResult result;
+    std::vector<lab::ProfileRow> profile_rows;
     if (options->machine_only) {
       result.machine = lab::BenchMachine(chosen.n_threads);
     } else {
@@ -190,9 +196,18 @@ std::function<void()> AddBench(CLI::App& app) {
       if (chosen.model.empty()) chosen.model = "demo/demo-mixtral-Q8_0.gguf";
       if (chosen.what.empty()) chosen.what = {"sweep"};
       if (!options->memory.empty()) chosen.memory_bytes = ParseBytes(options->memory);
+      const auto profile = options->profile.Make(chosen.n_threads);
+      chosen.profile = profile.get();
       result = lab::Bench(chosen);
+      if (profile && options->profile.print) {
+        profile_rows = lab::SummariseProfile(*profile, files::Checkpoint::Open(chosen.model),
+                                             chosen.precision, result.machine);
+      }
+      if (profile && !options->profile.timeline.empty()) {
+        lab::WriteTimeline(*profile, options->profile.timeline);
+      }
     }
-    options->json ? PrintJson(result) : PrintText(result);
+    options->json ? PrintJson(result, profile_rows) : PrintText(result, profile_rows);
   };
 }
 

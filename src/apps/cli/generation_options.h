@@ -28,7 +28,8 @@ struct GenerationOptions {
   static constexpr int kDefaultContext = 4096;
 
   engine::Model::Residency Residency() const;
-  engine::SessionOptions Session(const files::ModelConfig& config) const;
+  engine::SessionOptions Session(const files::ModelConfig& config,
+                                 engine::Profile* profile = nullptr) const;
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,

@@ -48,7 +48,8 @@ Session::Session(const Model& model, const KernelTable& kernels, ThreadPool& poo
               .max_sequence = options.context,
               .losses = false,
               .experts_per_token = options.experts_per_token,
-              .precision = options.precision}) {}
+              .precision = options.precision,
+              .profile = options.profile}) {}
 
 std::span<const float> Session::Advance(std::span<const int32_t> ids,
                                         std::span<routing::Probe* const> probes) {

@@ -22,6 +22,7 @@ struct SessionOptions {
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   uint64_t memory_bytes = 0;  // for cache and buffers; 0: what is available
   Precision precision = Precision::kExact;
+  Profile* profile = nullptr;  // of the pool's threads; must outlive the session
 };
 
 // Not thread-safe; spreads its work on the pool. The model, kernels and pool must outlive it.

@@ -3,7 +3,8 @@
 // The same sums as in vector_rounded.h, which includes this file, for the same bits.
 //
 // A level offers, beside its Columns, ZeroCorrection<Spec>(block, part), with which a part's sum
-// begins, and AddProducts<Spec>(sum, codes, x): sixteen codes of each column times sixteen of a row.
+// begins, and AddProducts<Spec>(sum, codes, x): sixteen codes of each column times sixteen of a
+// row.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +28,8 @@ struct RoundedOperands {
 // Above so many rows it pays to unpack weights into memory first.
 constexpr int kFewRows = 4;
 
-// Of each of the rows' columns the next bytes are asked for so far ahead: 16 KB for 16 columns, half
-// a first-level cache.
+// Of each of the rows' columns the next bytes are asked for so far ahead: 16 KB for 16 columns,
+// half a first-level cache.
 constexpr size_t kBytesAhead = 1024;
 
 // Multiplies codes at once, for R rows.
@@ -65,8 +66,7 @@ MOESCOPE_INLINE void MultiplyBlock(const std::byte* w, const size_t* offsets,
   typename Sink::Sums sums;
   for (int part = 0; part < Sink::kParts; ++part) {
     for (int r = 0; r < R; ++r) {
-      sums.whole[part][r] =
-          ZeroCorrection<Spec>(x[r][part / Spec::kParts], part % Spec::kParts);
+      sums.whole[part][r] = ZeroCorrection<Spec>(x[r][part / Spec::kParts], part % Spec::kParts);
     }
   }
   TakeApart(*reinterpret_cast<const typename Spec::Block*>(w),

@@ -102,6 +102,7 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
   MOESCOPE_CHECK(router.experts_per_token <= router.n_experts);
   MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows > 0);
   MOESCOPE_CHECK(options.losses || !options.predictions);
+  MOESCOPE_CHECK(options.profile == nullptr || options.profile->n_threads() == pool.n_threads());
   if (!model.rope_frequencies().empty()) {
     rope.emplace(model.rope_frequencies(), model.config().rope_scaling.attention_factor,
                  options.max_sequence, model.config().rope_layout);
@@ -284,6 +285,7 @@ void Sweep::State::ThrowIfNonFinite() {
 }
 
 void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> new_probes) {
+  const RunTimer timer(options.profile);
   wave = &new_wave;
   n_rows = new_wave.n_rows();
   n_assignments = 0;

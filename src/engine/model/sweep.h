@@ -11,6 +11,7 @@
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/model.h"
+#include "engine/model/profile.h"
 #include "engine/ops/precision.h"
 #include "routing/probe.h"
 
@@ -66,6 +67,7 @@ struct SweepOptions {
   bool predictions = false;   // and keep its choice, 4 bytes a row; only with losses
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   Precision precision = Precision::kExact;
+  Profile* profile = nullptr;  // of as many threads as the pool; must outlive the sweep
 };
 
 // Owns the buffers of a wave (allocated once). One thread calls it; it spreads work on the pool.
