@@ -38,8 +38,7 @@ AuditProbe::AuditProbe(const files::ModelConfig& config, const routing::RouterDe
 
 uint64_t AuditProbe::BytesPerRow(const files::ModelConfig& config) {
   const int slots = Slots(config);
-  return Bytes(config.n_experts, sizeof(float)) +
-         Bytes(slots, sizeof(int16_t) + sizeof(float)) +
+  return Bytes(config.n_experts, sizeof(float)) + Bytes(slots, sizeof(int16_t) + sizeof(float)) +
          Bytes(int64_t{slots} * config.model_dim, sizeof(float)) +
          Bytes(int64_t{config.n_layers} * config.experts_per_token, sizeof(SlotAudit)) +
          Bytes(config.n_layers, sizeof(RowAudit));

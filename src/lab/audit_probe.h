@@ -52,9 +52,7 @@ class AuditProbe : public routing::Probe {
   const RowAudit& Row(int layer, int64_t row) const;
 
  private:
-  size_t At(int layer, int64_t row) const {
-    return static_cast<size_t>(layer * wave_rows_ + row);
-  }
+  size_t At(int layer, int64_t row) const { return static_cast<size_t>(layer * wave_rows_ + row); }
   void AuditRow(int layer, int64_t row, std::vector<double>& sum);
   double Change(int64_t row, int slot, std::vector<double>& sum) const;
 
@@ -63,7 +61,7 @@ class AuditProbe : public routing::Probe {
   const int64_t wave_rows_;
   const size_t dim_;
   // Of the layer being run.
-  std::vector<float> logits_;    // [wave_rows, n_experts]
+  std::vector<float> logits_;     // [wave_rows, n_experts]
   std::vector<int16_t> experts_;  // [wave_rows, n_slots]
   std::vector<float> weights_;    // [wave_rows, n_slots], 0 in the last
   std::vector<float> outputs_;    // [wave_rows, n_slots, model_dim]

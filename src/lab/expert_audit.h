@@ -25,7 +25,7 @@ struct AuditOptions {
 
 // Where a largest value was met.
 struct AuditPlace {
-  int64_t row = -1;      // of the text; -1: nowhere
+  int64_t row = -1;  // of the text; -1: nowhere
   int32_t token_id = -1;
   int32_t position = -1;  // in its sequence
 };
@@ -35,7 +35,7 @@ struct AuditPlace {
 struct ExpertAudit {
   int64_t n_assignments = 0;
   double weight_sum = 0;
-  double weighted_norm_sum = 0;  // of weight * ||output||_2
+  double weighted_norm_sum = 0;               // of weight * ||output||_2
   int64_t n_last_choices = 0, n_skipped = 0;  // as last choice; there below beta times the first
   double reconstruction = 0;  // sum over sequences of ||F'(X) - F(X)||_F, the expert masked
   float output_peak = 0;      // max |output of down_proj|
@@ -43,10 +43,10 @@ struct ExpertAudit {
 };
 
 struct LayerAudit {
-  double skip_beta = 0;      // median of last over first weight, to 1/4096; 0 where K is 1
-  double output_norm = 0;    // sum over sequences of ||F(X)||_F
-  float residual_peak = 0;   // max |h| after the layer, over all rows
-  float peak_median = 0;     // median |h| of that row
+  double skip_beta = 0;     // median of last over first weight, to 1/4096; 0 where K is 1
+  double output_norm = 0;   // sum over sequences of ||F(X)||_F
+  float residual_peak = 0;  // max |h| after the layer, over all rows
+  float peak_median = 0;    // median |h| of that row
   int peak_dim = -1;
   AuditPlace peak_place;
 };

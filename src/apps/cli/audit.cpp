@@ -87,18 +87,20 @@ class Auditor {
         row.reap = n > 0 ? of.weighted_norm_sum / n : 0;
         row.reconstruction = of.reconstruction;
         row.reconstruction_share = Share(of.reconstruction, of_layer.output_norm);
-        row.skip_share = Share(static_cast<double>(of.n_skipped),
-                               static_cast<double>(of.n_last_choices));
+        row.skip_share =
+            Share(static_cast<double>(of.n_skipped), static_cast<double>(of.n_last_choices));
         row.output_peak = of.output_peak;
         row.peak_at = {TokenText(*opened_.tokenizer, of.peak_place), of.peak_place.position};
         peaks_.push_back({layer, expert, of.output_peak, of.peak_place.row});
       }
       table_.layers.push_back(
-          {layer, of_layer.skip_beta, of_layer.residual_peak, of_layer.peak_median,
+          {layer,
+           of_layer.skip_beta,
+           of_layer.residual_peak,
+           of_layer.peak_median,
            of_layer.peak_dim,
            {TokenText(*opened_.tokenizer, of_layer.peak_place), of_layer.peak_place.position}});
-      residuals_.push_back(
-          {of_layer.residual_peak, of_layer.peak_median, of_layer.peak_place.row});
+      residuals_.push_back({of_layer.residual_peak, of_layer.peak_median, of_layer.peak_place.row});
     }
     table_.super_experts = study::FindSuperExperts(peaks_, residuals_);
     for (const study::SuperExpert& expert : table_.super_experts) {
@@ -133,17 +135,17 @@ class Auditor {
     for (size_t i = 0; i < peaks_.size(); ++i) cells.push_back(i);
     const lab::Ablation ablation = Measure(CellsIn(options_.mode, cells));
     const std::vector<study::AblationDataset> datasets = DatasetsOf(ablation);
-    for (const study::AblationRow& row : study::AblationTable(
-             datasets, ablation.n_branches, options_.bootstrap, pool_)) {
+    for (const study::AblationRow& row :
+         study::AblationTable(datasets, ablation.n_branches, options_.bootstrap, pool_)) {
       if (!row.dataset.empty()) continue;
       study::AuditRow& of = table_.rows[static_cast<size_t>(row.branch)];
       of.effect = row.effect;
       of.effect_interval = row.interval;
     }
     table_.mode = options_.mode;
-    table_.correlations = study::CorrelateCriteria(
-        study::CriteriaOf(table_.rows), datasets, static_cast<int>(cells.size()), audit_.n_layers,
-        options_.bootstrap, pool_);
+    table_.correlations = study::CorrelateCriteria(study::CriteriaOf(table_.rows), datasets,
+                                                   static_cast<int>(cells.size()), audit_.n_layers,
+                                                   options_.bootstrap, pool_);
   }
 
   // `zero` on each flagged expert and on random others, unless all were measured in that mode.

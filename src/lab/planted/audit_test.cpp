@@ -61,10 +61,9 @@ class PlantedAudit : public store::TestDirectory {
   std::vector<double> ZeroEffects(const std::vector<size_t>& cells) const {
     std::vector<routing::Intervention> branches;
     for (size_t cell : cells) {
-      branches.push_back(
-          {.mode = routing::InterventionMode::kZero,
-           .run = {},
-           .cells = {{static_cast<int>(cell / 8), static_cast<int>(cell % 8)}}});
+      branches.push_back({.mode = routing::InterventionMode::kZero,
+                          .run = {},
+                          .cells = {{static_cast<int>(cell / 8), static_cast<int>(cell % 8)}}});
     }
     AblationOptions options;
     options.data = data_;

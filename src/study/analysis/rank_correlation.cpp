@@ -83,8 +83,7 @@ std::vector<CriterionCorrelation> CorrelateCriteria(const std::vector<Criterion>
     strata.push_back(dataset.n_units);
     for (size_t unit = 0; unit < static_cast<size_t>(dataset.n_units); ++unit) {
       sums.push_back(static_cast<double>(dataset.predictions[unit]));
-      const auto losses =
-          dataset.losses.begin() + static_cast<ptrdiff_t>(unit * (cells + 1));
+      const auto losses = dataset.losses.begin() + static_cast<ptrdiff_t>(unit * (cells + 1));
       sums.insert(sums.end(), losses, losses + static_cast<ptrdiff_t>(cells + 1));
       for (size_t c = 0; c < n_columns; ++c) {
         totals[d * n_columns + c] += sums[sums.size() - n_columns + c];

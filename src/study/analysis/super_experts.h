@@ -13,8 +13,8 @@ namespace moescope::study {
 // What is known of one (layer, expert).
 struct OutputPeak {
   int layer = 0, expert = 0;
-  double peak = 0;           // max |output of down_proj|
-  int64_t row = -1;          // of the text, where it was met
+  double peak = 0;   // max |output of down_proj|
+  int64_t row = -1;  // of the text, where it was met
 };
 // The largest |h| of the residual stream after a layer, and the median |h| of its row.
 struct ResidualPeak {

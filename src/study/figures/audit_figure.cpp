@@ -34,8 +34,8 @@ std::vector<const AuditRow*> MostStriking(const std::vector<AuditRow>& rows) {
 std::string ExpertsText(const AuditTable& of) {
   TextTable table;
   const bool measured = !of.mode.empty();
-  for (const char* heading : {"layer", "expert", "share", "weight", "REAP", "rebuild", "skipped",
-                              "output peak"}) {
+  for (const char* heading :
+       {"layer", "expert", "share", "weight", "REAP", "rebuild", "skipped", "output peak"}) {
     table.AddColumn(heading);
   }
   table.AddColumn("at", TextTable::Align::kLeft);
@@ -47,15 +47,12 @@ std::string ExpertsText(const AuditTable& of) {
   const size_t n = std::min(rows.size(), kMostLines);
   for (size_t i = 0; i < n; ++i) {
     const AuditRow& row = *rows[i];
-    std::vector<std::string> cells = {fmt::format("{}", row.layer),
-                                      fmt::format("{}{}", row.expert, row.flagged ? "*" : ""),
-                                      RealText(row.share, 4),
-                                      RealText(row.mean_weight, 3),
-                                      RealText(row.reap, 3),
-                                      RealText(row.reconstruction_share, 4),
-                                      RealText(row.skip_share, 3),
-                                      RealText(row.output_peak, 2),
-                                      Printable(row.peak_at.token)};
+    std::vector<std::string> cells = {
+        fmt::format("{}", row.layer), fmt::format("{}{}", row.expert, row.flagged ? "*" : ""),
+        RealText(row.share, 4),       RealText(row.mean_weight, 3),
+        RealText(row.reap, 3),        RealText(row.reconstruction_share, 4),
+        RealText(row.skip_share, 3),  RealText(row.output_peak, 2),
+        Printable(row.peak_at.token)};
     if (measured) {
       cells.push_back(row.effect ? Signed(*row.effect) : "-");
       cells.push_back(row.effect_interval ? Signed(row.effect_interval->low) + " to " +
@@ -120,10 +117,9 @@ NamedRows LayerRows(const AuditTable& of) {
                      "token", "position"},
                     {}};
   for (const AuditLayer& layer : of.layers) {
-    rows.rows.push_back({int64_t{layer.layer}, Number(layer.skip_beta),
-                         Number(layer.residual_peak), Number(layer.residual_median),
-                         int64_t{layer.residual_dim}, layer.peak_at.token,
-                         layer.peak_at.position});
+    rows.rows.push_back({int64_t{layer.layer}, Number(layer.skip_beta), Number(layer.residual_peak),
+                         Number(layer.residual_median), int64_t{layer.residual_dim},
+                         layer.peak_at.token, layer.peak_at.position});
   }
   return rows;
 }
@@ -144,10 +140,10 @@ NamedRows SuperRows(const AuditTable& of) {
 }
 
 NamedRows CorrelationRows(const AuditTable& of) {
-  NamedRows rows = {"correlations",
-                    {"criterion", "all", "all_low", "all_high", "within_layers", "within_low",
-                     "within_high"},
-                    {}};
+  NamedRows rows = {
+      "correlations",
+      {"criterion", "all", "all_low", "all_high", "within_layers", "within_low", "within_high"},
+      {}};
   for (const CriterionCorrelation& row : of.correlations) {
     rows.rows.push_back({row.criterion, Number(row.all), Low(row.all_interval),
                          High(row.all_interval), Number(row.within_layers),
@@ -159,9 +155,9 @@ NamedRows CorrelationRows(const AuditTable& of) {
 }  // namespace
 
 std::vector<Criterion> CriteriaOf(const std::vector<AuditRow>& rows) {
-  std::vector<Criterion> criteria = {{"share", {}},          {"mean_weight", {}},
-                                     {"reap", {}},           {"reconstruction", {}},
-                                     {"skip_share", {}},     {"output_peak", {}}};
+  std::vector<Criterion> criteria = {{"share", {}},      {"mean_weight", {}},
+                                     {"reap", {}},       {"reconstruction", {}},
+                                     {"skip_share", {}}, {"output_peak", {}}};
   for (const AuditRow& row : rows) {
     const double values[] = {row.share,          row.mean_weight, row.reap,
                              row.reconstruction, row.skip_share,  row.output_peak};
@@ -176,10 +172,10 @@ FigureTable AuditFigure(const AuditTable& of) {
   FigureTable table;
   table.figure = "audit";
   table.about = {{"effect_mode", of.mode.empty() ? Cell() : Cell(of.mode)}};
-  table.columns = {"layer",          "expert",      "assignments",          "share",
-                   "mean_weight",    "reap",        "reconstruction",       "reconstruction_share",
-                   "skip_share",     "output_peak", "peak_token",           "peak_position",
-                   "flagged",        "effect",      "effect_low",           "effect_high"};
+  table.columns = {"layer",       "expert",      "assignments",    "share",
+                   "mean_weight", "reap",        "reconstruction", "reconstruction_share",
+                   "skip_share",  "output_peak", "peak_token",     "peak_position",
+                   "flagged",     "effect",      "effect_low",     "effect_high"};
   for (const AuditRow& row : of.rows) {
     table.rows.push_back({int64_t{row.layer}, int64_t{row.expert}, row.assignments,
                           Number(row.share), Number(row.mean_weight), Number(row.reap),
