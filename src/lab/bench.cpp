@@ -81,6 +81,26 @@ Spread SpreadOf(std::vector<double> values) {
   return {values.front(), median, values.back()};
 }
 
+// What bounds the products of many rows with weights of a type.
+std::string ArithmeticLimit(engine::Precision precision, DType weights) {
+  switch (RoundingOf(precision, engine::Phase::kPrefill, engine::SelectKernels(), weights)) {
+    case engine::Rounding::kNone:
+      return "fp32";
+    case engine::Rounding::kWholeNumbers:
+      return "int8";
+    case engine::Rounding::kBFloat16:
+      return "amx";
+  }
+  return "";
+}
+
+// By name of the limit.
+double ShareOfLimit(const BenchRow& row, const engine::MachineLimits& machine) {
+  if (row.limit == "dram") return row.gb_per_s / machine.dram_gb_per_s;
+  if (row.limit == "int8") return row.gflops / machine.Int8Gops(FindDType(row.type).value());
+  return row.gflops / (row.limit == "amx" ? machine.amx_gflops : machine.fp32_gflops);
+}
+
 // One benchmark in the making: what is run, and the answer every run must repeat to the bit.
 class SweepBench {
  public:
@@ -114,7 +134,7 @@ class SweepBench {
       flops_per_token = summary.flops / static_cast<double>(summary.n_tokens);
     }
     row.tokens_per_s = SpreadOf(rates);
-    row.limit = engine::RoundsActivations(options_.precision, dtype_) ? "int8" : "fp32";
+    row.limit = ArithmeticLimit(options_.precision, dtype_);
     row.gflops = row.tokens_per_s.median * flops_per_token / 1e9;
     return row;
   }
@@ -209,9 +229,7 @@ BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
   row.tokens_per_s = SpreadOf(rates.tokens_per_s);
   row.gflops = row.tokens_per_s.median * rates.flops_per_token / 1e9;
   row.gb_per_s = row.tokens_per_s.median * static_cast<double>(rates.bytes_per_token) / 1e9;
-  row.limit = decodes                                               ? "dram"
-              : engine::RoundsActivations(options.precision, dtype) ? "int8"
-                                                                    : "fp32";
+  row.limit = decodes ? "dram" : ArithmeticLimit(options.precision, dtype);
   row.checked = "logits equal to the bit in every run";
   return row;
 }
@@ -246,14 +264,12 @@ BenchResult Bench(const BenchOptions& options) {
   engine::MachineLimits& machine = result.machine;
   machine.dram_gb_per_s = std::max(machine.dram_gb_per_s, after.dram_gb_per_s);
   machine.fp32_gflops = std::max(machine.fp32_gflops, after.fp32_gflops);
+  machine.amx_gflops = std::max(machine.amx_gflops, after.amx_gflops);
   for (size_t i = 0; i < machine.int8.size(); ++i) {
     machine.int8[i].gops = std::max(machine.int8[i].gops, after.int8[i].gops);
   }
   for (BenchRow& row : result.rows) {
-    row.share_of_limit = row.limit == "dram" ? row.gb_per_s / machine.dram_gb_per_s
-                         : row.limit == "int8"
-                             ? row.gflops / machine.Int8Gops(FindDType(row.type).value())
-                             : row.gflops / machine.fp32_gflops;
+    row.share_of_limit = ShareOfLimit(row, machine);
   }
   return result;
 }

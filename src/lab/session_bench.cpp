@@ -112,8 +112,7 @@ SessionRates SessionBench::Decode(int n_tokens, int n_runs) {
     std::span<const float> last = session.Advance(prompt);
     const auto start = Clock::now();
     for (int i = 0; i < n_tokens; ++i) {
-      const int32_t id = Likeliest(last);
-      last = session.Advance({&id, 1});
+      last = session.Decode(Likeliest(last));
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     logits.assign(last.begin(), last.end());

@@ -42,12 +42,14 @@ std::string TypesWithPeak(const engine::MachineLimits& machine, double gops) {
 }
 
 ordered_json MachineJson(const engine::MachineLimits& machine) {
-  return {{"cpu", machine.cpu},
-          {"threads", machine.n_threads},
-          {"level", Name(machine.level)},
-          {"dram_gb_per_s", machine.dram_gb_per_s},
-          {"fp32_gflops", machine.fp32_gflops},
-          {"int8_gops", Int8Json(machine)}};
+  ordered_json json = {{"cpu", machine.cpu},
+                       {"threads", machine.n_threads},
+                       {"level", Name(machine.level)},
+                       {"dram_gb_per_s", machine.dram_gb_per_s},
+                       {"fp32_gflops", machine.fp32_gflops},
+                       {"int8_gops", Int8Json(machine)}};
+  if (machine.amx_gflops > 0) json["amx_gflops"] = machine.amx_gflops;
+  return json;
 }
 
 ordered_json SpreadJson(const lab::Spread& spread) {
@@ -93,6 +95,7 @@ void PrintText(const lab::BenchResult& result, const std::vector<lab::ProfileRow
   for (const auto& peak : machine.int8) {
     fmt::print("int8        {:8.1f} GOPS     {}\n", peak.gops, TypesWithPeak(machine, peak.gops));
   }
+  if (machine.amx_gflops > 0) fmt::print("AMX bf16    {:8.1f} GFLOPS\n", machine.amx_gflops);
   if (result.rows.empty()) return;
   fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision",
              "tokens", "tokens/s min median max", "share");

@@ -166,7 +166,7 @@ class Runner {
   void RunLastToken(const engine::Generated& result, std::span<routing::Probe* const> probes) {
     const bool has_room = session_.length() < session_.capacity();
     if (watcher_ && !result.ids.empty() && has_room) {
-      session_.Advance(std::span(result.ids).last(1), probes);
+      session_.Decode(result.ids.back(), probes);
     }
   }
 

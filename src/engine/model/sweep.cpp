@@ -84,6 +84,7 @@ void Wave::clear() {
   rows.clear();
   sequence_begin.clear();
   caches.clear();
+  phase = Phase::kPrefill;
 }
 
 Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, ThreadPool& pool_in,
@@ -253,9 +254,9 @@ Activations Sweep::State::Rounded(Rows x, int64_t k,
                                   std::initializer_list<const WeightMatrix*> meets,
                                   float* scratch) const {
   for (const WeightMatrix* w : meets) {
-    if (w->rows > 0 && RoundsActivations(options.precision, w->dtype)) {
-      return RoundRows(kernels, x, k, scratch);
-    }
+    if (w->rows == 0) continue;
+    const Rounding rounding = RoundingOf(options.precision, phase, kernels, w->dtype);
+    if (rounding != Rounding::kNone) return RoundRows(kernels, x, k, rounding, scratch);
   }
   return x;
 }
@@ -287,6 +288,7 @@ void Sweep::State::ThrowIfNonFinite() {
 void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> new_probes) {
   const RunTimer timer(options.profile);
   wave = &new_wave;
+  phase = new_wave.phase;
   n_rows = new_wave.n_rows();
   n_assignments = 0;
   flops = 0;

@@ -31,6 +31,9 @@ struct Wave {
     int layer = 0;
   };
   std::vector<Fork> forks;
+  // What its rows are run for, whichever their number. Prompts and sampled tokens do not share a
+  // wave.
+  Phase phase = Phase::kPrefill;
   // The cache, if any, must outlive the wave and have room.
   void Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids,
            KvCache* cache = nullptr);
@@ -38,6 +41,7 @@ struct Wave {
   // Requires: sequences come before forks, forks in the order of their layers; `of` is no fork and
   // has no cache.
   void AddFork(int64_t of, int32_t branch, int layer);
+  // Empties it; the phase is kPrefill again.
   void clear();
   int64_t n_rows() const { return static_cast<int64_t>(rows.size()); }
 };

@@ -147,7 +147,6 @@ void Sweep::State::RunExperts() {
 void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidden, int worker) {
   TaskTimer timer = Timer(Work::kExpertUp, worker);
   const int64_t dim = shape.model_dim;
-  const int64_t step = TileColumns(dim);
   float* tile = Scratch(worker);
   float* gathered = tile + TileFloats(dim);
   float* up = gathered + block.n_rows * dim;
@@ -165,7 +164,8 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
   const bool gated = model.config().feed_forward == files::FeedForwardKind::kSwiGlu;
   const Activations x =
       Rounded({gathered, static_cast<size_t>(dim), block.n_rows}, dim,
-              {&expert.gate_proj, &expert.up_proj}, up + block.n_rows * TileColumns(dim));
+              {&expert.gate_proj, &expert.up_proj}, up + block.n_rows * shape.UpColumns());
+  const int64_t step = x.tiles == nullptr ? TileColumns(dim) : kTiledColumns;
   const auto stride = static_cast<size_t>(shape.ffn_dim);
   for (int64_t column = columns.begin; column < columns.end; column += step) {
     const int64_t end = std::min(column + step, columns.end);

@@ -141,6 +141,7 @@ struct Sweep::State {
 
   // The wave being run.
   const Wave* wave = nullptr;
+  Phase phase = Phase::kPrefill;
   int64_t n_rows = 0;                // of the sequences that have joined
   size_t n_sequences = 0;            // that have joined
   size_t n_attention_tasks = 0;      // of them
