@@ -40,7 +40,7 @@ struct BenchRow {
   Spread tokens_per_s;
   double gflops = 0;    // 10^9 floating-point operations actually run per second, at the median
   double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median: decode
-  std::string limit;    // "fp32", "int8", "dram"
+  std::string limit;    // "fp32", "int8", "amx", "dram"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
   // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour

@@ -22,7 +22,7 @@ inline constexpr int kSumBlock = 1024;
 enum class KernelLevel { kScalar, kAvx2, kAvx512, kAmx };
 std::string_view Name(KernelLevel level);  // "scalar", "avx2", "avx512", "amx"
 
-// What precision `fast` adds. The same bits at every level: sums of whole numbers are exact, and
+// What precision `fast` adds. The same bits at every level that uses it: sums of whole numbers are exact, and
 // the few floating-point operations are the same ones in the same order (docs/numerics.md).
 struct RoundedKernels {
   // out[r * k / 32 + b] = block b of row r of x [n_rows, k], strides in floats. k a multiple of 32.

@@ -1,6 +1,6 @@
-// Products on tiles, by the emulation and, where the machine has AMX, by its instructions: to the
-// bit against the definition written out here (docs/numerics.md), for every type and shape with
-// tails, and against double.
+// Products on tiles: to the bit against the definition written out here (docs/numerics.md), for
+// every type and shape with tails, and against double. By the source with tiles in plain loops; by
+// the machine code of level amx on a processor that has AMX, or has all but the tiles.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "base/tensor/random_row.h"
 #include "engine/kernels/amx/kernels.h"
 #include "engine/kernels/kernel_table.h"
+#include "engine/kernels/trapped_tiles.h"
 
 namespace moescope::engine {
 namespace {
@@ -301,6 +302,7 @@ const TileKernels* TilesOf(KernelLevel level) {
 
 INSTANTIATE_TEST_SUITE_P(, TileKernelsOf,
                          testing::Values(Level{"amx", TilesOf(KernelLevel::kAmx)},
+                                         Level{"amx_trapped", TrappedAmxKernels()},
                                          Level{"amx_emulated", EmulatedAmxKernels()}),
                          [](const auto& level) { return std::string(level.param.name); });
 
