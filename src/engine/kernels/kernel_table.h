@@ -22,8 +22,9 @@ inline constexpr int kSumBlock = 1024;
 enum class KernelLevel { kScalar, kAvx2, kAvx512, kAmx };
 std::string_view Name(KernelLevel level);  // "scalar", "avx2", "avx512", "amx"
 
-// What precision `fast` adds. The same bits at every level that uses it: sums of whole numbers are exact, and
-// the few floating-point operations are the same ones in the same order (docs/numerics.md).
+// What precision `fast` adds. The same bits at every level that uses it: sums of whole numbers are
+// exact, and the few floating-point operations are the same ones in the same order
+// (docs/numerics.md).
 struct RoundedKernels {
   // out[r * k / 32 + b] = block b of row r of x [n_rows, k], strides in floats. k a multiple of 32.
   void (*round)(const float* x, size_t x_stride, RoundedBlock* out, int n_rows, int k) noexcept;
@@ -58,6 +59,12 @@ struct TileKernels {
   // and released at its end.
   void (*multiply)(DType dtype, const TileOfRows* x, const void* w, size_t w_stride, float* out,
                    size_t out_stride, int n_rows, int n_cols, int k) noexcept;
+
+  // out[r * out_stride + c] = sum_k x[r * x_stride + k] * w[k * w_stride + c]
+  //   x [n_rows, k], w [k, n_cols] float32, strides in floats, rounded on the way: for attention.
+  //   k > 0. x is read once for 256 columns and w for 32 rows, in 100 KB of stack.
+  void (*multiply_columns)(const float* x, size_t x_stride, const float* w, size_t w_stride,
+                           float* out, size_t out_stride, int n_rows, int n_cols, int k) noexcept;
 
   // As RoundedKernels::peak, of tile products in registers.
   double (*peak)(int64_t rounds) noexcept;

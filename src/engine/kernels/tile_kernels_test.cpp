@@ -267,6 +267,33 @@ TEST_P(TileKernelsOf, CancellingAndVanishingTermsHaveTheBitsOfTheDefinition) {
   }
 }
 
+TEST_P(TileKernelsOf, ProductsWithColumnsHaveTheBitsOfTheDefinition) {
+  struct Shape {
+    int n_rows, n_cols, k;
+  };
+  for (const auto& [n_rows, n_cols, k] : std::vector<Shape>{{1, 1, 1},
+                                                            {32, 96, 32},
+                                                            {17, 33, 31},
+                                                            {16, 16, 512},
+                                                            {31, 70, 545},
+                                                            {40, 300, 40},
+                                                            {3, 12, 1100}}) {
+    const size_t x_stride = k + 3, w_stride = n_cols + 1, out_stride = n_cols + 2;
+    const auto x = Random(n_rows * x_stride, 14), w = Random(k * w_stride, 15);
+    std::vector<float> out(n_rows * out_stride, 55), column(k);
+    kernels_->multiply_columns(x.data(), x_stride, w.data(), w_stride, out.data(), out_stride,
+                               n_rows, n_cols, k);
+    for (int c = 0; c < n_cols; ++c) {
+      for (int i = 0; i < k; ++i) column[i] = w[i * w_stride + c];
+      for (int r = 0; r < n_rows; ++r) {
+        ASSERT_TRUE(Same(out[r * out_stride + c], Product(&x[r * x_stride], column.data(), k)))
+            << n_rows << " x " << n_cols << " x " << k << " at " << r << ", " << c;
+        EXPECT_EQ(out[r * out_stride + n_cols], 55);  // nothing beyond the row
+      }
+    }
+  }
+}
+
 // Against products of the exact activations with the exact weights (docs/numerics.md).
 TEST_P(TileKernelsOf, ProductsAgreeWithDoubleWithinTheBoundOfRounding) {
   const int n_rows = 19, n_cols = 18, k = 1536;

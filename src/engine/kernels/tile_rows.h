@@ -7,7 +7,7 @@
 
 namespace moescope::engine {
 
-inline constexpr int kTileLanes = 16;    // rows of activations, or columns of weights
+inline constexpr int kTileLanes = 16;   // rows of activations, or columns of weights
 inline constexpr int kTileValues = 32;  // of k
 
 // pairs[i][r] holds values 2 i and 2 i + 1 of row r; rows and values that do not exist are 0.

@@ -225,7 +225,9 @@ void Sweep::State::RunAttention() {
             .n_queries = task.n_queries,
             .n_heads = static_cast<int>(group),
             .head_dim = static_cast<int>(shape.head_dim),
-            .window = model.config().sliding_window},
+            .window = model.config().sliding_window,
+            .on_tiles =
+                RoundingOf(options.precision, phase, kernels, DType::kF32) == Rounding::kBFloat16},
            Scratch(worker), probes.Wants(routing::kSiteAttention) ? &watcher : nullptr);
   });
 }

@@ -9,22 +9,29 @@
 #include "engine/kernels/avx512/vector.h"
 // After the vector it is written over, and the tiles.
 #include "engine/kernels/amx/tile_product.h"
+
+namespace moescope::engine {
+namespace {
+
+constexpr TileKernels kTileKernels = {.pack = PackRows,
+                                      .multiply = MultiplyPackedRows,
+                                      .multiply_columns = MultiplyColumnsOnTiles,
+                                      .peak = TilePeak};
+
+}  // namespace
+}  // namespace moescope::engine
 #endif
 
 namespace moescope::engine {
 
 #if defined(MOESCOPE_EMULATE_AMX)
 const TileKernels* EmulatedAmxKernels() {
-  static constexpr TileKernels kKernels = {
-      .pack = PackRows, .multiply = MultiplyPackedRows, .peak = TilePeak};
-  return &kKernels;
+  return &kTileKernels;
 }
 #else
 const TileKernels* AmxKernels() {
 #if defined(__AMX_BF16__)
-  static constexpr TileKernels kKernels = {
-      .pack = PackRows, .multiply = MultiplyPackedRows, .peak = TilePeak};
-  return &kKernels;
+  return &kTileKernels;
 #else
   return nullptr;
 #endif

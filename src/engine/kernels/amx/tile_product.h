@@ -192,6 +192,80 @@ void MultiplyPackedRows(DType dtype, const TileOfRows* x, const void* w, size_t 
   }
 }
 
+struct ColumnsProduct {
+  const float* x;
+  size_t x_stride;
+  const float* w;
+  size_t w_stride;
+  float* out;
+  size_t out_stride;
+  int n_rows, n_cols, k;
+};
+
+// Up to 32 rows and columns from `column` on; here tile 2 r + c has 16 rows of 16 columns each.
+void StoreColumns(const ColumnsProduct& all, int column, const SumBlock& sums) noexcept {
+  for (int row = 0; row < all.n_rows; ++row) {
+    float* out = all.out + static_cast<size_t>(row) * all.out_stride + column;
+    for (int c = 0; c < 2 && column + c * kTileLanes < all.n_cols; ++c) {
+      const float* sum = sums.tiles[row / kTileLanes * 2 + c] + row % kTileLanes * kTileLanes;
+      Vec::Load(sum).StoreFirst(out + c * kTileLanes,
+                                Least(all.n_cols - column - c * kTileLanes, kTileLanes));
+    }
+  }
+}
+
+// The chunk of k from `begin` on of up to 32 rows, unpacked, times columns [column, end).
+void MultiplyColumnsChunk(Tiles& tiles, const ColumnsProduct& all, const WeightPanel& rows,
+                          int begin, int column, int end, SumBlock* sums) noexcept {
+  const int n = Least(all.k - begin, kChunk);
+  const bool first = begin == 0, last = begin + n == all.k;
+  const bool one_row = all.n_rows <= kTileLanes;
+  alignas(64) TileOfRows panel[2][kChunkTiles];
+  for (; column < end; column += kStrip) {
+    const bool one_column = all.n_cols - column <= kTileLanes;
+    const float* w = all.w + static_cast<size_t>(begin) * all.w_stride + column;
+    PackColumnsOf(w, all.w_stride, Least(all.n_cols - column, kTileLanes), n, panel[0]);
+    if (!one_column) {
+      PackColumnsOf(w + kTileLanes, all.w_stride,
+                    Least(all.n_cols - column - kTileLanes, kTileLanes), n, panel[1]);
+    }
+    const auto multiply = one_row ? (one_column ? MultiplyTiles<1, 1> : MultiplyTiles<1, 2>)
+                                  : (one_column ? MultiplyTiles<2, 1> : MultiplyTiles<2, 2>);
+    multiply(tiles, rows, panel[0], kChunkTiles, static_cast<int>(TilesOf(n)), !first, sums);
+    if (last) StoreColumns(all, column, *sums);
+    ++sums;
+  }
+}
+
+void MultiplyColumnsOnTiles(const float* x, size_t x_stride, const float* w, size_t w_stride,
+                            float* out, size_t out_stride, int n_rows, int n_cols, int k) noexcept {
+  Tiles tiles;
+  WeightPanel rows;
+  SumBlock sums[kColumnsAtOnce / kStrip];
+  for (int row = 0; row < n_rows; row += kStrip) {
+    const ColumnsProduct all = {.x = x + static_cast<size_t>(row) * x_stride,
+                                .x_stride = x_stride,
+                                .w = w,
+                                .w_stride = w_stride,
+                                .out = out + static_cast<size_t>(row) * out_stride,
+                                .out_stride = out_stride,
+                                .n_rows = Least(n_rows - row, kStrip),
+                                .n_cols = n_cols,
+                                .k = k};
+    for (int column = 0; column < n_cols; column += kColumnsAtOnce) {
+      for (int begin = 0; begin < k; begin += kChunk) {
+        for (int i = 0; i < kStrip; ++i) {  // rows beyond the last repeat it
+          const float* from = all.x + static_cast<size_t>(Least(i, all.n_rows - 1)) * x_stride;
+          UnpackF32(reinterpret_cast<const std::byte*>(from), begin, Least(k - begin, kChunk),
+                    rows.tiles[i / kTileLanes][0].values[i % kTileLanes]);
+        }
+        MultiplyColumnsChunk(tiles, all, rows, begin, column,
+                             Least(column + kColumnsAtOnce, n_cols), sums);
+      }
+    }
+  }
+}
+
 // Four chains, as many as a product has.
 double TilePeak(int64_t rounds) noexcept {
   TileOfRows rows;

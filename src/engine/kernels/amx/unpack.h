@@ -14,7 +14,7 @@
 namespace moescope::engine {
 namespace {
 
-// The left side of a tile product: `kTileLanes` columns of weights, each 32 values of k.
+// The left side of a tile product: 16 columns of weights (in attention, rows), each 32 values of k.
 struct TileOfWeights {
   uint16_t values[kTileLanes][kTileValues];
 };
@@ -158,6 +158,20 @@ void PackTile(const float* x, size_t x_stride, int n_rows, int n_values, TileOfR
   }
   Transpose16(rows);
   for (int i = 0; i < kTileLanes; ++i) _mm512_storeu_si512(out->pairs[i], rows[i]);
+}
+
+// Up to 16 columns of n values of k of w [k, ...] to successive tiles: pairs lie one above the
+// other.
+void PackColumnsOf(const float* w, size_t w_stride, int n_cols, int n, TileOfRows* out) noexcept {
+  auto* pairs = reinterpret_cast<__m512i*>(out);
+  for (int i = 0; i < TilesOf(n) * kTileValues; i += 2) {
+    const float* row = w + static_cast<size_t>(i) * w_stride;
+    const Vec even = i < n ? Vec::LoadFirst(row, n_cols) : Vec::Zero();
+    const Vec odd = i + 1 < n ? Vec::LoadFirst(row + w_stride, n_cols) : Vec::Zero();
+    const __m512i low = _mm512_cvtepu16_epi32(ToBFloat(even));
+    const __m512i high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(ToBFloat(odd)), 16);
+    _mm512_storeu_si512(pairs++, _mm512_or_si512(low, high));
+  }
 }
 
 void PackRows(const float* x, size_t x_stride, TileOfRows* out, int n_rows, int k) noexcept {
