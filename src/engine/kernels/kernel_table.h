@@ -62,7 +62,7 @@ struct TileKernels {
 
   // out[r * out_stride + c] = sum_k x[r * x_stride + k] * w[k * w_stride + c]
   //   x [n_rows, k], w [k, n_cols] float32, strides in floats, rounded on the way: for attention.
-  //   k > 0. x is read once for 256 columns and w for 32 rows, in 100 KB of stack.
+  //   k > 0. x is read once for 256 columns and w for 32 rows, in 64 KB of stack.
   void (*multiply_columns)(const float* x, size_t x_stride, const float* w, size_t w_stride,
                            float* out, size_t out_stride, int n_rows, int n_cols, int k) noexcept;
 

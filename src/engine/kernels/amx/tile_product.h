@@ -4,21 +4,22 @@
 // unpacking needs no transposition; rows of activations are the right side, turned once by
 // PackRows. Sums come out turned and are turned back once a product.
 //
-// How the tile unit is kept busy, by Intel's optimisation manual: a product of tiles occupies it
-// for 16 cycles; loads of tiles run beside it, about 8 cycles each from the first-level cache and
-// 21 from the second. A step of 32 values of k is four products (64 cycles), two tiles of weights
-// from the first-level cache and two of rows from the second: about 58 cycles. The four sums are
-// independent chains, which covers the latency of 52 cycles. A strip's chunk of weights (32 columns
-// x 512 values, 32 KB) fits a first-level cache of 48 KB, the rows' chunk (256 KB for 256 rows) and
-// the sums of 256 columns (256 KB) a second-level cache of 2 MB. Sums are loaded and stored once in
-// 16 steps.
-// Unpacking is what comes on top. Measured with AVX512-BF16 on a server core (Xeon model 207): 5 to
-// 10 G values/s by type, Q4_0 8.7, Q4_K 7.5, Q8_0 9.9. A value meets all rows of the call, two
-// operations each, so with 256 rows it could feed 3.8 to 5 TFLOP/s; beside a tile unit of 3.2 a
-// core and nothing overlapped that leaves 45 to 60 % of the peak, with 64 rows 25 %, with 16 8 %.
-// The rest are figures of the manual: no machine with AMX has run this. kernels_bench and `bench
-// --machine` measure it on one that has it; if unpacking is what it waits for, the next step is to
-// unpack the next chunk between the products of this one.
+// How the tile unit is kept busy, with what Intel publishes for it: a product of tiles occupies it
+// for 16 cycles and takes 52; a tile is loaded in 8 cycles from the first-level cache and, at 48
+// bytes a cycle, in 21 from the second. A step of 32 values of k is four products (64 cycles), two
+// tiles of weights from the first-level cache and two of rows from the second (58 cycles of loads
+// beside them). The four sums are independent chains, which covers the latency. They are loaded and
+// stored once in 8 steps. A chunk of weights (32 columns x 256 values, 16 KB), the same of 32 rows
+// (16 KB) and what is written ahead stay within a first-level cache of 48 KB, so weights are still
+// there for the next 32 rows; the chunk of 256 rows (128 KB) and the sums of 256 columns (256 KB)
+// within a second-level cache of 2 MB.
+// While a strip is multiplied the next one is unpacked, a column after every few steps: vector
+// units work beside the tile unit, and a column is about what the processor can hold in flight.
+// Unpacking alone, measured with AVX512-BF16 on a server core (Xeon model 207): 5 to 10 G values/s
+// by type, Q4_0 8.7, Q4_K 7.5, Q8_0 9.9. A value meets all rows of the call, two operations each:
+// with 256 rows that feeds 2.5 to 5 TFLOP/s a core, with 64 rows a quarter, with 16 a sixteenth.
+// Nothing else here is measured: no machine with AMX has run it. kernels_bench and `bench
+// --machine` do on one that has it.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +33,8 @@ namespace moescope::engine {
 namespace {
 
 constexpr int kStrip = 2 * kTileLanes;             // columns of weights that are unpacked together
-constexpr int kChunkTiles = 16;                    // along k; a multiple of every type's block
-constexpr int kChunk = kChunkTiles * kTileValues;  // 512
+constexpr int kChunkTiles = 8;                     // along k; a multiple of every type's block
+constexpr int kChunk = kChunkTiles * kTileValues;  // 256
 constexpr int kRowsAtOnce = 256;
 constexpr int kColumnsAtOnce = 256;
 constexpr int kTileSums = kTileLanes * kTileLanes;  // of sums
@@ -61,27 +62,69 @@ struct TileProduct {
   StoredType type;
 };
 
-// Columns [column, column + 32) of n values of k; those beyond the last repeat it.
-void UnpackPanel(const TileProduct& all, int column, int begin, int n,
-                 WeightPanel* panel) noexcept {
-  const StoredType& type = all.type;
-  const int begin_bytes = begin / type.block_elements * type.block_bytes;
-  const int n_bytes = n / type.block_elements * type.block_bytes;
-  for (int i = 0; i < kStrip; ++i) {
-    const int from = column + i < all.n_cols ? column + i : all.n_cols - 1;
-    const std::byte* row = all.w + static_cast<size_t>(from) * all.w_stride;
-    // The same values of the next strip, which follows in memory.
-    const std::byte* ahead = row + kStrip * all.w_stride + begin_bytes;
-    for (int byte = 0; byte < n_bytes; byte += 64) _mm_prefetch(ahead + byte, _MM_HINT_T0);
-    type.unpack(row, begin, n, panel->tiles[i / kTileLanes][0].values[i % kTileLanes]);
+// A strip over a chunk: what is unpacked at a time. In the order of work: strips of 256 columns,
+// then their next chunk, then the next 256 columns.
+struct Piece {
+  int group = 0, begin = 0, column = 0;  // first column of the 256, of k, of the strip
+
+  bool Exists(const TileProduct& all) const { return group < all.n_cols; }
+  Piece Next(const TileProduct& all) const {
+    const Piece strip = {group, begin, column + kStrip};
+    if (strip.column < Least(group + kColumnsAtOnce, all.n_cols)) return strip;
+    if (begin + kChunk < all.k) return {group, begin + kChunk, group};
+    return {group + kColumnsAtOnce, 0, group + kColumnsAtOnce};
   }
-}
+};
+
+// Unpacks a piece little by little while another one is multiplied in `n_steps` steps.
+class UnpackAhead {
+ public:
+  UnpackAhead(const TileProduct& all, const Piece& piece, int n_steps, WeightPanel* panel)
+      : all_(all), piece_(piece), n_steps_(n_steps), panel_(panel) {
+    const int left = piece.Exists(all) ? all.n_cols - piece.column : 0;
+    n_columns_ = left > kTileLanes ? kStrip : left > 0 ? kTileLanes : 0;
+  }
+  MOESCOPE_INLINE void Step() {
+    for (due_ += n_columns_; due_ >= n_steps_; due_ -= n_steps_) UnpackColumn();
+  }
+  void Finish() noexcept {
+    while (column_ < n_columns_) UnpackColumn();
+  }
+
+ private:
+  // Columns beyond the last repeat it.
+  __attribute__((noinline)) void UnpackColumn() noexcept {
+    if (column_ == n_columns_) return;
+    const StoredType& type = all_.type;
+    const int n = Least(all_.k - piece_.begin, kChunk);
+    const int from = Least(piece_.column + column_, all_.n_cols - 1);
+    const std::byte* row = all_.w + static_cast<size_t>(from) * all_.w_stride;
+    // The same values of the next strip, which follows in memory.
+    const std::byte* ahead = row + kStrip * all_.w_stride +
+                             static_cast<size_t>(piece_.begin / type.block_elements) *
+                                 static_cast<size_t>(type.block_bytes);
+    const int n_bytes = n / type.block_elements * type.block_bytes;
+    for (int byte = 0; byte < n_bytes; byte += 64) _mm_prefetch(ahead + byte, _MM_HINT_T0);
+    type.unpack(row, piece_.begin, n,
+                panel_->tiles[column_ / kTileLanes][0].values[column_ % kTileLanes]);
+    ++column_;
+  }
+
+  const TileProduct& all_;
+  const Piece piece_;
+  const int n_steps_;
+  WeightPanel* const panel_;
+  int n_columns_ = 0, column_ = 0, due_ = 0;
+};
+struct NothingAhead {
+  void Step() {}
+};
 
 // C tiles of columns times R tiles of rows over a chunk; `second`: from one block of 16 rows to the
 // next.
-template <int C, int R>
+template <int C, int R, typename Ahead>
 void MultiplyTiles(Tiles& tiles, const WeightPanel& w, const TileOfRows* x, size_t second,
-                   int n_tiles, bool add, SumBlock* sums) noexcept {
+                   int n_tiles, bool add, SumBlock* sums, Ahead& ahead) noexcept {
   if (add) {
     tiles.Load<0>(sums->tiles[0]);
     if constexpr (R > 1) tiles.Load<1>(sums->tiles[1]);
@@ -106,6 +149,7 @@ void MultiplyTiles(Tiles& tiles, const WeightPanel& w, const TileOfRows* x, size
       tiles.MultiplyAdd<2, 5, 6>();
     }
     if constexpr (C > 1 && R > 1) tiles.MultiplyAdd<3, 5, 7>();
+    ahead.Step();
   }
   tiles.Store<0>(sums->tiles[0]);
   if constexpr (R > 1) tiles.Store<1>(sums->tiles[1]);
@@ -140,39 +184,50 @@ void StoreBlock(const TileProduct& all, int row, int column, const SumBlock& sum
   }
 }
 
-// All rows times the strip from `column` on, over the chunk from `begin` on. `sums`: one block for
-// each 32 rows, or, where the chunk is the whole sum, one for all.
-void MultiplyStrip(Tiles& tiles, const TileProduct& all, int column, int begin,
-                   SumBlock* sums) noexcept {
-  const int n = Least(all.k - begin, kChunk);
-  const bool first = begin == 0, last = begin + n == all.k;
-  WeightPanel panel;
-  UnpackPanel(all, column, begin, n, &panel);
+// As many as there are: up to 32 columns and rows.
+template <typename Ahead>
+void MultiplyBlock(bool one_column, bool one_row, Tiles& tiles, const WeightPanel& w,
+                   const TileOfRows* x, size_t second, int n_tiles, bool add, SumBlock* sums,
+                   Ahead& ahead) noexcept {
+  const auto multiply = one_column
+                            ? (one_row ? MultiplyTiles<1, 1, Ahead> : MultiplyTiles<1, 2, Ahead>)
+                            : (one_row ? MultiplyTiles<2, 1, Ahead> : MultiplyTiles<2, 2, Ahead>);
+  multiply(tiles, w, x, second, n_tiles, add, sums, ahead);
+}
+
+// All rows times a piece. `sums`: one block for each 32 rows, or, where the chunk is the whole sum,
+// one for all.
+void MultiplyPiece(Tiles& tiles, const TileProduct& all, const Piece& piece,
+                   const WeightPanel& panel, SumBlock* sums, UnpackAhead& ahead) noexcept {
+  const int n = Least(all.k - piece.begin, kChunk);
+  const bool first = piece.begin == 0, last = piece.begin + n == all.k;
   const auto along_k = static_cast<size_t>(TilesOf(all.k));
-  const bool one_column = all.n_cols - column <= kTileLanes;
   for (int row = 0; row < all.n_rows; row += 2 * kTileLanes) {
-    const bool one_row = all.n_rows - row <= kTileLanes;
-    const auto multiply = one_column ? (one_row ? MultiplyTiles<1, 1> : MultiplyTiles<1, 2>)
-                                     : (one_row ? MultiplyTiles<2, 1> : MultiplyTiles<2, 2>);
-    multiply(tiles, panel,
-             all.x + static_cast<size_t>(row / kTileLanes) * along_k + begin / kTileValues, along_k,
-             static_cast<int>(TilesOf(n)), !first, sums);
-    if (last) StoreBlock(all, row, column, *sums);
+    const TileOfRows* x =
+        all.x + static_cast<size_t>(row / kTileLanes) * along_k + piece.begin / kTileValues;
+    MultiplyBlock(all.n_cols - piece.column <= kTileLanes, all.n_rows - row <= kTileLanes, tiles,
+                  panel, x, along_k, static_cast<int>(TilesOf(n)), !first, sums, ahead);
+    if (last) StoreBlock(all, row, piece.column, *sums);
     if (!first || !last) ++sums;
   }
 }
 
-// Up to 256 rows, all columns: chunk after chunk of k for 256 columns at a time.
+// Up to 256 rows, all columns.
 void MultiplyRows(Tiles& tiles, const TileProduct& all) noexcept {
   constexpr int kStripBlocks = kRowsAtOnce / (2 * kTileLanes);
   SumBlock sums[kColumnsAtOnce / kStrip * kStripBlocks];
-  for (int columns = 0; columns < all.n_cols; columns += kColumnsAtOnce) {
-    const int end = Least(columns + kColumnsAtOnce, all.n_cols);
-    for (int begin = 0; begin < all.k; begin += kChunk) {
-      for (int column = columns; column < end; column += kStrip) {
-        MultiplyStrip(tiles, all, column, begin, sums + (column - columns) / kStrip * kStripBlocks);
-      }
-    }
+  WeightPanel panels[2];
+  UnpackAhead(all, {}, 1, &panels[0]).Finish();
+  const int row_blocks = (all.n_rows + 2 * kTileLanes - 1) / (2 * kTileLanes);
+  int current = 0;
+  for (Piece piece; piece.Exists(all); current = 1 - current) {
+    const Piece next = piece.Next(all);
+    const auto steps = static_cast<int>(TilesOf(Least(all.k - piece.begin, kChunk))) * row_blocks;
+    UnpackAhead ahead(all, next, steps, &panels[1 - current]);
+    MultiplyPiece(tiles, all, piece, panels[current],
+                  sums + (piece.column - piece.group) / kStrip * kStripBlocks, ahead);
+    ahead.Finish();
+    piece = next;
   }
 }
 
@@ -220,6 +275,7 @@ void MultiplyColumnsChunk(Tiles& tiles, const ColumnsProduct& all, const WeightP
   const int n = Least(all.k - begin, kChunk);
   const bool first = begin == 0, last = begin + n == all.k;
   const bool one_row = all.n_rows <= kTileLanes;
+  NothingAhead nothing;
   alignas(64) TileOfRows panel[2][kChunkTiles];
   for (; column < end; column += kStrip) {
     const bool one_column = all.n_cols - column <= kTileLanes;
@@ -229,9 +285,8 @@ void MultiplyColumnsChunk(Tiles& tiles, const ColumnsProduct& all, const WeightP
       PackColumnsOf(w + kTileLanes, all.w_stride,
                     Least(all.n_cols - column - kTileLanes, kTileLanes), n, panel[1]);
     }
-    const auto multiply = one_row ? (one_column ? MultiplyTiles<1, 1> : MultiplyTiles<1, 2>)
-                                  : (one_column ? MultiplyTiles<2, 1> : MultiplyTiles<2, 2>);
-    multiply(tiles, rows, panel[0], kChunkTiles, static_cast<int>(TilesOf(n)), !first, sums);
+    MultiplyBlock(one_row, one_column, tiles, rows, panel[0], kChunkTiles,
+                  static_cast<int>(TilesOf(n)), !first, sums, nothing);
     if (last) StoreColumns(all, column, *sums);
     ++sums;
   }
