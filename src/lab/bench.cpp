@@ -15,6 +15,7 @@
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/model.h"
 #include "files/checkpoint.h"
+#include "lab/arithmetic_limit.h"
 #include "lab/session_bench.h"
 #include "lab/trace.h"
 
@@ -79,26 +80,6 @@ Spread SpreadOf(std::vector<double> values) {
   const double median =
       values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
   return {values.front(), median, values.back()};
-}
-
-// What bounds the products of many rows with weights of a type.
-std::string ArithmeticLimit(engine::Precision precision, DType weights) {
-  switch (RoundingOf(precision, engine::Phase::kPrefill, engine::SelectKernels(), weights)) {
-    case engine::Rounding::kNone:
-      return "fp32";
-    case engine::Rounding::kWholeNumbers:
-      return "int8";
-    case engine::Rounding::kBFloat16:
-      return "amx";
-  }
-  return "";
-}
-
-// By name of the limit.
-double ShareOfLimit(const BenchRow& row, const engine::MachineLimits& machine) {
-  if (row.limit == "dram") return row.gb_per_s / machine.dram_gb_per_s;
-  if (row.limit == "int8") return row.gflops / machine.Int8Gops(FindDType(row.type).value());
-  return row.gflops / (row.limit == "amx" ? machine.amx_gflops : machine.fp32_gflops);
 }
 
 // One benchmark in the making: what is run, and the answer every run must repeat to the bit.
@@ -229,7 +210,7 @@ BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
   row.tokens_per_s = SpreadOf(rates.tokens_per_s);
   row.gflops = row.tokens_per_s.median * rates.flops_per_token / 1e9;
   row.gb_per_s = row.tokens_per_s.median * static_cast<double>(rates.bytes_per_token) / 1e9;
-  row.limit = decodes ? "dram" : ArithmeticLimit(options.precision, dtype);
+  row.limit = decodes ? std::string_view("dram") : ArithmeticLimit(options.precision, dtype);
   row.checked = "logits equal to the bit in every run";
   return row;
 }
@@ -269,7 +250,10 @@ BenchResult Bench(const BenchOptions& options) {
     machine.int8[i].gops = std::max(machine.int8[i].gops, after.int8[i].gops);
   }
   for (BenchRow& row : result.rows) {
-    row.share_of_limit = ShareOfLimit(row, machine);
+    row.share_of_limit =
+        row.limit == "dram"
+            ? row.gb_per_s / machine.dram_gb_per_s
+            : row.gflops / GflopsAt(row.limit, FindDType(row.type).value(), machine);
   }
   return result;
 }

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "lab/arithmetic_limit.h"
 
 namespace moescope::lab {
 namespace {
@@ -62,10 +63,11 @@ std::vector<ProfileRow> SummariseProfile(const engine::Profile& profile,
     const double wall = total.seconds / profile.n_threads();
     if (total.flops > 0) {
       const DType dtype = TypeOf(work, checkpoint);
-      const bool rounds = engine::RoundsActivations(precision, dtype);
-      row.limit = rounds ? "int8" : "fp32";
+      // The router is exact at every precision.
+      const bool exact = work == Work::kRouting || work == Work::kCombine;
+      row.limit = ArithmeticLimit(exact ? engine::Precision::kExact : precision, dtype);
       row.gflops = total.flops / wall / 1e9;
-      row.share_of_limit = row.gflops / (rounds ? machine.Int8Gops(dtype) : machine.fp32_gflops);
+      row.share_of_limit = row.gflops / GflopsAt(row.limit, dtype, machine);
       row.gb_per_s = total.bytes / wall / 1e9;
       row.share_of_dram = row.gb_per_s / machine.dram_gb_per_s;
     }

@@ -20,7 +20,7 @@ struct ProfileRow {
   double seconds = 0;        // of threads, so that all rows add up to threads x wall time
   double share_of_time = 0;  // of the same sum
   double gflops = 0;         // 10^9 operations per second, as if all threads did this work
-  std::string limit;         // "fp32", "int8"; empty: no products
+  std::string limit;         // "fp32", "int8", "amx"; empty: no products
   double share_of_limit = 0;
   double gb_per_s = 0;  // 10^9 bytes, likewise
   double share_of_dram = 0;
