@@ -102,6 +102,7 @@ KernelTable WithEmulatedTiles() {
 }
 
 TEST(Attend, GivesTheSameBitsForAnyBlocksOnTiles) {
+  if (EmulatedAmxKernels() == nullptr) GTEST_SKIP() << "no emulation in this build";
   const Fixture f;
   const KernelTable kernels = WithEmulatedTiles();
   for (int window : {0, 9}) {
@@ -114,6 +115,7 @@ TEST(Attend, GivesTheSameBitsForAnyBlocksOnTiles) {
 // magnitudes, at most e; a softmax weight then by a factor of exp(2 e), and its product with a
 // value by two roundings more.
 TEST(Attend, StaysOnTilesWithinTheBoundOfRounding) {
+  if (EmulatedAmxKernels() == nullptr) GTEST_SKIP() << "no emulation in this build";
   const Fixture f;
   const std::vector<float> exact = f.Run(*KernelsFor(KernelLevel::kScalar), 16);
   const std::vector<float> rounded = f.Run(WithEmulatedTiles(), 16, 0, true);

@@ -1,11 +1,14 @@
 #include "engine/kernels/amx/kernels.h"
 
-#if defined(MOESCOPE_EMULATE_AMX)
+// Clang's headers and SIMDe of Debian 12 define the same names.
+#if defined(MOESCOPE_EMULATE_AMX) && !defined(__clang__)
+#define MOESCOPE_HAS_TILES
 #include "engine/kernels/amx/emulated.h"
-#elif defined(__AMX_BF16__)
+#elif !defined(MOESCOPE_EMULATE_AMX) && defined(__AMX_BF16__)
+#define MOESCOPE_HAS_TILES
 #include "engine/kernels/amx/tiles.h"
 #endif
-#if defined(MOESCOPE_EMULATE_AMX) || defined(__AMX_BF16__)
+#if defined(MOESCOPE_HAS_TILES)
 #include "engine/kernels/avx512/vector.h"
 // After the vector it is written over, and the tiles.
 #include "engine/kernels/amx/tile_product.h"
@@ -26,16 +29,14 @@ namespace moescope::engine {
 
 #if defined(MOESCOPE_EMULATE_AMX)
 const TileKernels* EmulatedAmxKernels() {
-  return &kTileKernels;
-}
 #else
 const TileKernels* AmxKernels() {
-#if defined(__AMX_BF16__)
+#endif
+#if defined(MOESCOPE_HAS_TILES)
   return &kTileKernels;
 #else
   return nullptr;
 #endif
 }
-#endif
 
 }  // namespace moescope::engine

@@ -10,7 +10,7 @@ namespace moescope::engine {
 // RequestTilePermission() (base/platform/cpu.h).
 const TileKernels* AmxKernels();
 // The same source with tiles emulated in plain loops and AVX-512 through SIMDe: slow, for tests on
-// machines without AMX. Linked only there.
+// machines without AMX. Linked only there. Null when Clang builds it.
 const TileKernels* EmulatedAmxKernels();
 
 }  // namespace moescope::engine
