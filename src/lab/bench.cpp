@@ -16,6 +16,7 @@
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/model.h"
 #include "files/checkpoint.h"
+#include "lab/arithmetic_limit.h"
 #include "lab/disk_rate.h"
 #include "lab/session_bench.h"
 #include "lab/trace.h"
@@ -102,6 +103,7 @@ class SweepBench {
     trace_.memory_bytes = options.memory_bytes;
     trace_.read_weights = options.read_weights;
     trace_.precision = options.precision;
+    trace_.profile = options.profile;
   }
 
   BenchRow Sweep() {
@@ -122,7 +124,7 @@ class SweepBench {
     row.disk_bytes_per_run = bytes_read / static_cast<uint64_t>(options_.n_runs);
     row.disk_gb_per_s = static_cast<double>(bytes_read) / seconds / 1e9;
     row.tokens_per_s = SpreadOf(rates);
-    row.limit = engine::RoundsActivations(options_.precision, dtype_) ? "int8" : "fp32";
+    row.limit = ArithmeticLimit(options_.precision, dtype_);
     row.gflops = row.tokens_per_s.median * flops_per_token / 1e9;
     return row;
   }
@@ -152,7 +154,9 @@ class SweepBench {
  private:
   // The first run pages in the weights and sets the answer.
   void PageIn() {
-    if (n_checked_ == 0) Run(/*write=*/false);
+    if (n_checked_ > 0) return;
+    Run(/*write=*/false);
+    if (options_.profile != nullptr) options_.profile->Clear();
   }
 
   TraceSummary Run(bool write) {
@@ -207,7 +211,10 @@ BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
                         return SessionBench::Bytes(config, n_tokens, options.precision,
                                                    pool.n_threads());
                       }});
-  SessionBench bench(*model, pool, options.precision, options.memory_bytes);
+  SessionBench bench(*model, pool,
+                     {.memory_bytes = options.memory_bytes,
+                      .precision = options.precision,
+                      .profile = options.profile});
   const SessionRates rates =
       decodes ? bench.Decode(n_tokens, options.n_runs) : bench.Prefill(n_tokens, options.n_runs);
   BenchRow row;
@@ -229,10 +236,9 @@ BenchRow SessionRow(const std::string& what, const BenchOptions& options) {
     row.hit_ratio =
         decodes ? Share(stats.hits, stats.lookups) : Share(stats.scan_hits, stats.scan_lookups);
   }
-  row.limit = decodes && row.streamed                               ? "disk"
-              : decodes                                             ? "dram"
-              : engine::RoundsActivations(options.precision, dtype) ? "int8"
-                                                                    : "fp32";
+  row.limit = !decodes       ? ArithmeticLimit(options.precision, dtype)
+              : row.streamed ? std::string_view("disk")
+                             : std::string_view("dram");
   row.checked = "logits equal to the bit in every run";
   return row;
 }
@@ -281,15 +287,16 @@ BenchResult Bench(const BenchOptions& options) {
   engine::MachineLimits& machine = result.machine;
   machine.dram_gb_per_s = std::max(machine.dram_gb_per_s, after.dram_gb_per_s);
   machine.fp32_gflops = std::max(machine.fp32_gflops, after.fp32_gflops);
+  machine.amx_gflops = std::max(machine.amx_gflops, after.amx_gflops);
   for (size_t i = 0; i < machine.int8.size(); ++i) {
     machine.int8[i].gops = std::max(machine.int8[i].gops, after.int8[i].gops);
   }
   for (BenchRow& row : result.rows) {
-    row.share_of_limit = row.limit == "disk"   ? row.disk_gb_per_s / result.disk_gb_per_s
-                         : row.limit == "dram" ? row.gb_per_s / machine.dram_gb_per_s
-                         : row.limit == "int8"
-                             ? row.gflops / machine.Int8Gops(FindDType(row.type).value())
-                             : row.gflops / machine.fp32_gflops;
+    row.share_of_limit =
+        row.limit == "disk" ? row.disk_gb_per_s / result.disk_gb_per_s
+        : row.limit == "dram"
+            ? row.gb_per_s / machine.dram_gb_per_s
+            : row.gflops / GflopsAt(row.limit, FindDType(row.type).value(), machine);
   }
   return result;
 }

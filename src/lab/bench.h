@@ -8,6 +8,7 @@
 
 #include "base/tensor/dtype.h"
 #include "engine/kernels/machine_limits.h"
+#include "engine/model/profile.h"
 #include "engine/ops/precision.h"
 
 namespace moescope::lab {
@@ -21,7 +22,8 @@ struct BenchOptions {
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;
-  bool read_weights = false;  // read into memory rather than mapped
+  bool read_weights = false;           // read into memory rather than mapped
+  engine::Profile* profile = nullptr;  // of n_threads threads; the rows' runs, first ones left out
 };
 
 // Smallest, middle and largest of several measurements.
@@ -38,7 +40,7 @@ struct BenchRow {
   Spread tokens_per_s;
   double gflops = 0;    // 10^9 floating-point operations actually run per second, at the median
   double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median: decode
-  std::string limit;    // "fp32", "int8", "dram", "disk"
+  std::string limit;    // "fp32", "int8", "amx", "dram", "disk"
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // Where the weights do not fit the memory: what was read in the timed runs, at the median rate.
   bool streamed = false;

@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "base/error.h"
-#include "engine/generate/session.h"
 #include "engine/kernels/kernel_table.h"
 #include "files/checkpoint.h"
 
@@ -49,11 +48,12 @@ Timed Time(const engine::Model& model, const std::function<void()>& action) {
 }
 
 // Runs `once` n_runs + 1 times; it returns what it took, and the logits it ended with.
-SessionRates Rates(int n_runs, int n_tokens,
+SessionRates Rates(int n_runs, int n_tokens, engine::Profile* profile,
                    const std::function<Timed(std::vector<float>&)>& once) {
   SessionRates rates;
   std::vector<float> expected, logits;
   once(expected);
+  if (profile != nullptr) profile->Clear();
   for (int run = 0; run < n_runs; ++run) {
     const Timed timed = once(logits);
     rates.tokens_per_s.push_back(n_tokens / timed.seconds);
@@ -99,8 +99,8 @@ uint64_t BytesOfAToken(const files::Checkpoint& checkpoint) {
 }  // namespace
 
 SessionBench::SessionBench(const engine::Model& model, ThreadPool& pool,
-                           engine::Precision precision, uint64_t memory_bytes)
-    : model_(model), pool_(pool), precision_(precision), memory_bytes_(memory_bytes) {}
+                           const engine::SessionOptions& options)
+    : model_(model), pool_(pool), options_(options) {}
 
 uint64_t SessionBench::Bytes(const files::ModelConfig& config, int n_tokens,
                              engine::Precision precision, int n_threads) {
@@ -111,10 +111,9 @@ uint64_t SessionBench::Bytes(const files::ModelConfig& config, int n_tokens,
 SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> ids = RandomIds(n_tokens, config.vocab_size);
-  engine::Session session(
-      model_, engine::SelectKernels(), pool_,
-      {.context = n_tokens, .memory_bytes = memory_bytes_, .precision = precision_});
-  SessionRates rates = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
+  options_.context = n_tokens;
+  engine::Session session(model_, engine::SelectKernels(), pool_, options_);
+  SessionRates rates = Rates(n_runs, n_tokens, options_.profile, [&](std::vector<float>& logits) {
     session.Truncate(0);
     std::span<const float> last;
     const Timed timed = Time(model_, [&] { last = session.Advance(ids); });
@@ -129,18 +128,13 @@ SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
 SessionRates SessionBench::Decode(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> prompt = RandomIds(kPromptTokens, config.vocab_size);
-  engine::Session session(model_, engine::SelectKernels(), pool_,
-                          {.context = kPromptTokens + n_tokens,
-                           .memory_bytes = memory_bytes_,
-                           .precision = precision_});
-  SessionRates rates = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
+  options_.context = kPromptTokens + n_tokens;
+  engine::Session session(model_, engine::SelectKernels(), pool_, options_);
+  SessionRates rates = Rates(n_runs, n_tokens, options_.profile, [&](std::vector<float>& logits) {
     session.Truncate(0);
     std::span<const float> last = session.Advance(prompt);
     const Timed timed = Time(model_, [&] {
-      for (int i = 0; i < n_tokens; ++i) {
-        const int32_t id = Likeliest(last);
-        last = session.Advance({&id, 1});
-      }
+      for (int i = 0; i < n_tokens; ++i) last = session.Decode(Likeliest(last));
     });
     logits.assign(last.begin(), last.end());
     return timed;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/parallel/thread_pool.h"
+#include "engine/generate/session.h"
 #include "engine/model/model.h"
-#include "engine/ops/precision.h"
 
 namespace moescope::lab {
 
@@ -25,8 +25,8 @@ struct SessionRates {
 class SessionBench {
  public:
   // The first run of each kind is not counted: it pages the weights in.
-  SessionBench(const engine::Model& model, ThreadPool& pool, engine::Precision precision,
-               uint64_t memory_bytes);
+  // Of the options the context is chosen here.
+  SessionBench(const engine::Model& model, ThreadPool& pool, const engine::SessionOptions& options);
 
   // What a session for so many tokens takes beside the weights.
   static uint64_t Bytes(const files::ModelConfig& config, int n_tokens, engine::Precision precision,
@@ -41,8 +41,7 @@ class SessionBench {
  private:
   const engine::Model& model_;
   ThreadPool& pool_;
-  engine::Precision precision_;
-  uint64_t memory_bytes_;
+  engine::SessionOptions options_;
 };
 
 }  // namespace moescope::lab

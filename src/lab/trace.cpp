@@ -109,7 +109,8 @@ class Tracer {
         engine::SweepOptions{.wave_rows = summary_.wave_rows,
                              .max_sequence = chunk_,
                              .experts_per_token = router_.experts_per_token,
-                             .precision = options_.precision});
+                             .precision = options_.precision,
+                             .profile = options_.profile});
     collector_ = std::make_unique<DecisionCollector>(router_, model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();

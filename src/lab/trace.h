@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/model/profile.h"
 #include "engine/ops/precision.h"
 #include "text/document.h"
 #include "text/sequences.h"
@@ -28,6 +29,7 @@ struct TraceOptions {
   int64_t tokens_per_part = int64_t{1} << 20;
   bool read_weights = false;  // read into memory rather than mapped
   engine::Precision precision = engine::Precision::kExact;
+  engine::Profile* profile = nullptr;  // of n_threads threads; what the sweep's tasks took
 };
 
 struct DatasetSummary {

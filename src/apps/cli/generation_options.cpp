@@ -73,11 +73,13 @@ engine::ModelOptions GenerationOptions::Model() const {
   return opened;
 }
 
-engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& config) const {
+engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& config,
+                                                  engine::Profile* profile) const {
   const int fallback = std::min(config.context, kDefaultContext);
   return {.context = context > 0 ? context : fallback,
           .memory_bytes = memory.empty() ? 0 : ParseBytes(memory),
-          .precision = engine::ParsePrecision(precision)};
+          .precision = engine::ParsePrecision(precision),
+          .profile = profile};
 }
 
 }  // namespace moescope::cli

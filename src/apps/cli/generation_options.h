@@ -31,7 +31,8 @@ struct GenerationOptions {
 
   // How the model is opened so that a session has room beside its weights.
   engine::ModelOptions Model() const;
-  engine::SessionOptions Session(const files::ModelConfig& config) const;
+  engine::SessionOptions Session(const files::ModelConfig& config,
+                                 engine::Profile* profile = nullptr) const;
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,

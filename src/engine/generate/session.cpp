@@ -53,10 +53,20 @@ Session::Session(const Model& model, const KernelTable& kernels, ThreadPool& poo
               .max_sequence = options.context,
               .losses = false,
               .experts_per_token = options.experts_per_token,
-              .precision = options.precision}) {}
+              .precision = options.precision,
+              .profile = options.profile}) {}
 
 std::span<const float> Session::Advance(std::span<const int32_t> ids,
                                         std::span<routing::Probe* const> probes) {
+  return Run(ids, Phase::kPrefill, probes);
+}
+
+std::span<const float> Session::Decode(int32_t id, std::span<routing::Probe* const> probes) {
+  return Run({&id, 1}, Phase::kDecode, probes);
+}
+
+std::span<const float> Session::Run(std::span<const int32_t> ids, Phase phase,
+                                    std::span<routing::Probe* const> probes) {
   MOESCOPE_CHECK(!ids.empty());
   if (length() + static_cast<int64_t>(ids.size()) > capacity()) {
     throw Error(ErrorKind::kBadInput, "the context is full: " + std::to_string(capacity()) +
@@ -67,6 +77,7 @@ std::span<const float> Session::Advance(std::span<const int32_t> ids,
   while (!ids.empty()) {
     const size_t n = std::min(ids.size(), static_cast<size_t>(prefill_rows_));
     wave_.clear();
+    wave_.phase = phase;
     wave_.Add(/*sequence=*/0, /*branch=*/0, ids.first(n), &cache_);
     sweep_.Run(wave_, probes);
     ids = ids.subspan(n);

@@ -22,6 +22,7 @@ struct SessionOptions {
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   uint64_t memory_bytes = 0;  // for cache and buffers; 0: what is available
   Precision precision = Precision::kExact;
+  Profile* profile = nullptr;  // of the pool's threads; must outlive the session
 };
 
 // What cache and buffers of a session take.
@@ -36,12 +37,16 @@ class Session {
   Session(const Model& model, const KernelTable& kernels, ThreadPool& pool,
           const SessionOptions& options);
 
-  // Runs tokens after those before them. Returns the logits after the last one, [vocab_size], valid
-  // until the next call. Probes see the rows as a sweep's, with their positions.
+  // Runs a prompt, one token or many, after the tokens before it, with the numbers of a sweep
+  // (Phase::kPrefill). Returns the logits after the last one, [vocab_size], valid until the next
+  // call. Probes see the rows as a sweep's, with their positions.
   // Requires: !ids.empty(). Throws Error(kBadInput) when the context is full, kCorrupt for logits
   // that are not finite, and as Sweep::Run.
   std::span<const float> Advance(std::span<const int32_t> ids,
                                  std::span<routing::Probe* const> probes = {});
+  // The same for a token that was sampled, with the numbers of decoding (Phase::kDecode): other
+  // ones where precision `fast` rounds by phase (docs/numerics.md).
+  std::span<const float> Decode(int32_t id, std::span<routing::Probe* const> probes = {});
   // Forgets the positions from `length` on. Requires: 0 <= length <= this->length().
   void Truncate(int64_t length);
 
@@ -49,6 +54,9 @@ class Session {
   int64_t capacity() const { return cache_.capacity(); }
 
  private:
+  std::span<const float> Run(std::span<const int32_t> ids, Phase phase,
+                             std::span<routing::Probe* const> probes);
+
   int prefill_rows_;
   KvCache cache_;
   Sweep sweep_;

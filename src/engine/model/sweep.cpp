@@ -84,6 +84,7 @@ void Wave::clear() {
   rows.clear();
   sequence_begin.clear();
   caches.clear();
+  phase = Phase::kPrefill;
 }
 
 Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, ThreadPool& pool_in,
@@ -103,6 +104,7 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
   MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows > 0);
   MOESCOPE_CHECK(options.losses || !options.predictions);
   schedule = model.weights().experts();
+  MOESCOPE_CHECK(options.profile == nullptr || options.profile->n_threads() == pool.n_threads());
   if (!model.rope_frequencies().empty()) {
     rope.emplace(model.rope_frequencies(), model.config().rope_scaling.attention_factor,
                  options.max_sequence, model.config().rope_layout);
@@ -257,9 +259,9 @@ Activations Sweep::State::Rounded(Rows x, int64_t k,
                                   std::initializer_list<const WeightMatrix*> meets,
                                   float* scratch) const {
   for (const WeightMatrix* w : meets) {
-    if (w->rows > 0 && RoundsActivations(options.precision, w->dtype)) {
-      return RoundRows(kernels, x, k, scratch);
-    }
+    if (w->rows == 0) continue;
+    const Rounding rounding = RoundingOf(options.precision, phase, kernels, w->dtype);
+    if (rounding != Rounding::kNone) return RoundRows(kernels, x, k, rounding, scratch);
   }
   return x;
 }
@@ -289,7 +291,9 @@ void Sweep::State::ThrowIfNonFinite() {
 }
 
 void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> new_probes) {
+  const RunTimer timer(options.profile);
   wave = &new_wave;
+  phase = new_wave.phase;
   n_rows = new_wave.n_rows();
   n_assignments = 0;
   flops = 0;

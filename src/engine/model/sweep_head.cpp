@@ -32,6 +32,8 @@ void Sweep::State::RunHead() {
   ForRows(shape.HeadRows(), [&](Range rows, int worker) {
     float* tile = Scratch(worker);
     float* logits = tile + TileFloats(shape.model_dim);
+    TaskTimer timer = Timer(Work::kHead, worker);
+    timer.CountProduct(head, rows.size(), shape.vocab_size);
     const Activations x = Rounded(NormedRows(rows), shape.model_dim, {&head},
                                   logits + rows.size() * shape.vocab_size);
     MultiplyStored(kernels, x, head, 0, shape.vocab_size, {logits, vocab, rows.size()}, tile);
@@ -53,6 +55,7 @@ void Sweep::State::RunHead() {
 }
 
 std::vector<float> Sweep::State::Logits(std::span<const int64_t> rows) {
+  const RunTimer run_timer(options.profile);
   const WeightMatrix head = AcquireHead(model);
   const int64_t vocab = shape.vocab_size;
   std::vector<float> logits(rows.size() * static_cast<size_t>(vocab));
@@ -62,6 +65,8 @@ std::vector<float> Sweep::State::Logits(std::span<const int64_t> rows) {
     const int64_t row = rows[static_cast<size_t>(i)];
     MOESCOPE_CHECK(0 <= row && row < n_rows);
     const int64_t begin = vocab * range / n_ranges, end = vocab * (range + 1) / n_ranges;
+    TaskTimer timer = Timer(Work::kHead, worker);
+    timer.CountProduct(head, 1, end - begin);
     float* tile = Scratch(worker);
     const Activations x = Rounded(NormedRows({row, row + 1}), shape.model_dim, {&head},
                                   tile + TileFloats(shape.model_dim));

@@ -170,8 +170,8 @@ void Sweep::State::RunExperts() {
 // hidden[:, columns] = silu(x gate_proj^T) * (x up_proj^T) for the rows of the block, or
 // gelu(x up_proj^T + bias) where there is no gate.
 void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidden, int worker) {
+  TaskTimer timer = Timer(Work::kExpertUp, worker);
   const int64_t dim = shape.model_dim;
-  const int64_t step = TileColumns(dim);
   float* tile = Scratch(worker);
   float* gathered = tile + TileFloats(dim);
   float* up = gathered + block.n_rows * dim;
@@ -184,10 +184,13 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
   }
 
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
+  timer.CountProduct(expert.gate_proj, block.n_rows, columns.size());
+  timer.CountProduct(expert.up_proj, block.n_rows, columns.size());
   const bool gated = model.config().feed_forward == files::FeedForwardKind::kSwiGlu;
   const Activations x =
       Rounded({gathered, static_cast<size_t>(dim), block.n_rows}, dim,
-              {&expert.gate_proj, &expert.up_proj}, up + block.n_rows * TileColumns(dim));
+              {&expert.gate_proj, &expert.up_proj}, up + block.n_rows * shape.UpColumns());
+  const int64_t step = x.tiles == nullptr ? TileColumns(dim) : kTiledColumns;
   const auto stride = static_cast<size_t>(shape.ffn_dim);
   for (int64_t column = columns.begin; column < columns.end; column += step) {
     const int64_t end = std::min(column + step, columns.end);
@@ -212,6 +215,8 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
 void Sweep::State::ExpertDown(const ExpertBlock& block, Range columns, const float* hidden,
                               int worker) {
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
+  TaskTimer timer = Timer(Work::kExpertDown, worker);
+  timer.CountProduct(expert.down_proj, block.n_rows, columns.size());
   float* tile = Scratch(worker);
   const Activations x =
       Rounded({const_cast<float*>(hidden), static_cast<size_t>(shape.ffn_dim), block.n_rows},
@@ -245,6 +250,7 @@ void Sweep::State::Combine(const NormWeights& next_norm) {
   const int k = router.experts_per_token;
   const auto dim = static_cast<size_t>(shape.model_dim);
   ForRows(kMaxBlockRows, [&](Range rows, int worker) {
+    const TaskTimer timer = Timer(Work::kCombine, worker);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       for (int slot = 0; slot < k; ++slot) {
         const int64_t output = buffers.output_index.data()[row * k + slot];

@@ -66,6 +66,7 @@ struct Sweep::State {
   Activations Rounded(Rows x, int64_t k, std::initializer_list<const WeightMatrix*> meets,
                       float* scratch) const;
   void Note(int worker, const NonFinite& found);
+  TaskTimer Timer(Work work, int worker) const { return {options.profile, work, layer, worker}; }
   // Counts attention and router of the rows that run in this layer; experts and head at the end.
   void CountLayer();
   void CountFeedForward();
@@ -84,8 +85,10 @@ struct Sweep::State {
   // Calls fn(sequence, rows of it) for each sequence that has some of `rows`.
   void ForSequences(Range rows, FunctionRef<void(size_t sequence, Range rows)> fn) const;
   void RunAttention();
+  void CountAttention(const AttentionTask& task, TaskTimer& timer) const;
   void CallHeadProbes();
   void ProjectOutput();
+  void AddAttended(Range rows, Range columns, int worker);
   // What follows the attention of whole rows: probes, norm, routing.
   void FinishAttention(Range rows, int worker);
   void NormRows(Range rows, const NormWeights& norm);
@@ -149,6 +152,7 @@ struct Sweep::State {
 
   // The wave being run.
   const Wave* wave = nullptr;
+  Phase phase = Phase::kPrefill;
   int64_t n_rows = 0;                // of the sequences that have joined
   size_t n_sequences = 0;            // that have joined
   size_t n_attention_tasks = 0;      // of them

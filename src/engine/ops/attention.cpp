@@ -33,18 +33,20 @@ void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scor
   const size_t score_stride = static_cast<size_t>(n_keys);
   const float* keys = block.keys + first_key;
   const float* values = block.values + static_cast<size_t>(first_key) * block.value_stride;
+  const auto multiply_columns =
+      block.on_tiles ? kernels.tiles->multiply_columns : kernels.multiply_columns;
   for (int head = 0; head < block.n_heads; ++head) {
     float* queries = block.queries + static_cast<size_t>(head) * block.head_dim;
-    kernels.multiply_columns(queries, block.query_stride, keys, block.key_stride, scores,
-                             score_stride, block.n_queries, n_keys, block.head_dim);
+    multiply_columns(queries, block.query_stride, keys, block.key_stride, scores, score_stride,
+                     block.n_queries, n_keys, block.head_dim);
     for (int query = 0; query < block.n_queries; ++query) {
       WeighKeys(kernels, block, first_key, query,
                 scores + static_cast<size_t>(query) * score_stride);
     }
     if (watcher != nullptr) (*watcher)(head, first_key, n_keys, scores);
     // The queries of this head have been used: their place takes the result.
-    kernels.multiply_columns(scores, score_stride, values, block.value_stride, queries,
-                             block.query_stride, block.n_queries, block.head_dim, n_keys);
+    multiply_columns(scores, score_stride, values, block.value_stride, queries, block.query_stride,
+                     block.n_queries, block.head_dim, n_keys);
   }
 }
 

@@ -22,7 +22,8 @@ struct AttentionBlock {
   int n_queries = 0;
   int n_heads = 0;
   int head_dim = 0;
-  int window = 0;  // a query sees its own key and the window - 1 before it; 0: all
+  int window = 0;         // a query sees its own key and the window - 1 before it; 0: all
+  bool on_tiles = false;  // both products rounded to bfloat16; the level must have tiles
   int n_keys() const { return first_position + n_queries; }
 };
 
