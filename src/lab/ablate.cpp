@@ -1,12 +1,13 @@
 #include "lab/ablate.h"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <mutex>
-#include <numeric>
 
 #include "base/cancellation.h"
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "base/progress.h"
 #include "base/units.h"
 #include "engine/model/sweep.h"
+#include "lab/ablation_state.h"
 #include "lab/describe_run.h"
 #include "lab/intervention_probe.h"
 
@@ -40,6 +42,26 @@ class ProgressProbe : public routing::Probe {
   ProgressBar bar_;
 };
 
+// Of all that a loss depends on in a text, and of what its units are called.
+uint64_t HashText(const TokenisedText& text) {
+  std::string bytes(AsText(std::as_bytes(std::span(text.ids))));
+  const auto put = [&](uint64_t value) {
+    bytes.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  for (const TextSequence& sequence : text.sequences) {
+    put(sequence.begin);
+    put(sequence.end);
+    put(static_cast<uint64_t>(sequence.unit));
+  }
+  for (const TextUnit& unit : text.units) {
+    for (const std::string* name : {&unit.dataset, &unit.name}) {
+      put(name->size());
+      bytes += *name;
+    }
+  }
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 class Ablater {
  public:
   Ablater(const TextModel& opened, std::span<const routing::Intervention> branches,
@@ -64,43 +86,27 @@ class Ablater {
                   "cannot measure a loss: expected text, found no token after another; raise "
                   "--max-tokens");
     }
+    result_.description = DescribeRun(
+        model_, *opened_.tokenizer, kernels_,
+        {options_.data, options_.policy, policy_.chunk, options_.raw, options_.precision});
+    TakeState(branches, routed);
     OrderBranches();
     PlanWaves();
+    CutGroups();
   }
 
   Ablation Run() {
     const auto n_columns = plans_.size();
+    if (!groups_.empty()) RunGroups();
     result_.n_branches = static_cast<int>(n_columns) - 1;
-    result_.predictions.resize(text_.units.size());
-    result_.losses.resize(text_.units.size() * n_columns);
-    const int n_slots = SlotsOf(plans_);
-    engine::Sweep sweep(model_, kernels_, pool_,
-                        {.wave_rows = result_.wave_rows,
-                         .max_sequence = static_cast<int>(text_.longest()),
-                         .experts_per_token = n_slots,
-                         .precision = options_.precision});
-    ProgressProbe progress(RowLayers());
-    InterventionProbe interventions(std::move(plans_));
-    routing::Probe* probes[] = {&interventions, &progress};
-    const uint64_t acquired_before = model_.weights().bytes_acquired();
-    const Clock::time_point start = Clock::now();
-    for (size_t group = 0; group < n_groups(); ++group) {
-      for (size_t next = 0; next < text_.sequences.size();) {
-        ThrowIfCancelled();
-        next = FillWave(group, next);
-        sweep.Run(wave_, probes);
-        result_.flops += sweep.flops();
-        ++result_.n_waves;
-        TakeLosses(sweep.losses());
-      }
-    }
-    result_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    result_.weight_bytes = model_.weights().bytes_acquired() - acquired_before;
+    result_.predictions = std::move(state_.predictions);
+    result_.losses = std::move(state_.losses);
+    result_.flops = state_.flops;
+    result_.n_waves = state_.n_waves;
+    result_.seconds = state_.seconds;
+    result_.weight_bytes = state_.weight_bytes;
     result_.model_bytes = result_.weight_bytes / static_cast<uint64_t>(result_.n_waves);
     result_.flops_one_by_one = FlopsOneByOne() * static_cast<double>(n_columns);
-    result_.description = DescribeRun(
-        model_, *opened_.tokenizer, kernels_,
-        {options_.data, options_.policy, policy_.chunk, options_.raw, options_.precision});
     result_.n_documents = text_.n_documents;
     result_.n_rows = static_cast<int64_t>(text_.ids.size());
     result_.units = std::move(text_.units);
@@ -108,17 +114,102 @@ class Ablater {
   }
 
  private:
+  void RunGroups() {
+    engine::Sweep sweep(model_, kernels_, pool_,
+                        {.wave_rows = result_.wave_rows,
+                         .max_sequence = static_cast<int>(text_.longest()),
+                         .experts_per_token = SlotsOf(plans_),
+                         .precision = options_.precision});
+    ProgressProbe progress(RowLayers());
+    InterventionProbe interventions(plans_);
+    routing::Probe* probes[] = {&interventions, &progress};
+    try {
+      for (const std::span<const size_t> group : groups_) RunGroup(group, sweep, probes);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kCancelled) throw;
+      throw Error(ErrorKind::kCancelled, StoppedText());
+    }
+  }
+
+  void RunGroup(std::span<const size_t> group, engine::Sweep& sweep,
+                std::span<routing::Probe* const> probes) {
+    for (size_t next = FirstToDo(group); next < text_.sequences.size();) {
+      ThrowIfCancelled();
+      const uint64_t acquired_before = model_.weights().bytes_acquired();
+      const Clock::time_point start = Clock::now();
+      next = FillWave(group, next);
+      sweep.Run(wave_, probes);
+      TakeLosses(sweep.losses());
+      state_.flops += sweep.flops();
+      ++state_.n_waves;
+      state_.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+      state_.weight_bytes += model_.weights().bytes_acquired() - acquired_before;
+      state_.sequences_done[0] = std::max(state_.sequences_done[0], static_cast<int64_t>(next));
+      for (size_t branch : group) state_.sequences_done[branch] = static_cast<int64_t>(next);
+      if (!options_.state.empty()) WriteAblationState(options_.state, state_);
+      if (options_.after_wave) options_.after_wave();
+    }
+  }
+
+  std::string StoppedText() const {
+    if (options_.state.empty()) {
+      return "stopped, and what was measured is lost; with --state FILE the same command goes on "
+             "from where it stopped";
+    }
+    int64_t done = 0;
+    for (int64_t of_column : state_.sequences_done) done += of_column;
+    const auto all = static_cast<int64_t>(state_.n_columns() * text_.sequences.size());
+    return fmt::format("stopped with {} % measured; the same command goes on from there: {}",
+                       100 * done / all, options_.state);
+  }
+
+  // Begins anew, or where the file of the state says. What cannot be written is found before the
+  // first wave.
+  void TakeState(std::span<const routing::Intervention> branches,
+                 const routing::RoutedModel& routed) {
+    const store::RunDescription& run = result_.description;
+    state_.identity = {
+        {"model", run.model_identity},
+        {"tokenizer", run.tokenizer_identity},
+        {"version", run.engine_version},
+        {"precision", run.precision},
+        {"level", run.kernel_level},
+        {"text", fmt::format("{} tokens, {:016x}", text_.ids.size(), HashText(text_))},
+        {"branches", fmt::format("{}", branches.size())}};
+    for (size_t i = 0; i < branches.size(); ++i) {
+      state_.identity.emplace_back(fmt::format("branch {}", i + 1),
+                                   routing::FormatIntervention(branches[i], routed));
+    }
+    state_.n_sequences = static_cast<int64_t>(text_.sequences.size());
+    state_.sequences_done.resize(plans_.size());
+    state_.predictions.resize(text_.units.size());
+    state_.losses.resize(text_.units.size() * plans_.size());
+    if (options_.state.empty()) return;
+    if (!std::filesystem::exists(options_.state)) {
+      WriteAblationState(options_.state, state_);
+      return;
+    }
+    AblationState found = ReadAblationState(options_.state);
+    RequireSameAblation(found, state_, options_.state);
+    state_ = std::move(found);
+  }
+
   // Branches that fork late share more with the baseline, so those of a wave should be alike; a
-  // wave wants them in this order too. One that changes nothing forks at the last layer.
+  // wave wants them in this order too. One that changes nothing forks at the last layer. Those that
+  // an earlier run left half done come first, those that it finished not at all.
   void OrderBranches() {
-    order_.resize(plans_.size() - 1);
-    std::iota(order_.begin(), order_.end(), size_t{1});
+    for (size_t branch = 1; branch < plans_.size(); ++branch) {
+      if (state_.sequences_done[branch] < state_.n_sequences) order_.push_back(branch);
+    }
     const int last = model_.config().n_layers - 1;
     for (const InterventionPlan& plan : plans_) {
       fork_layer_.push_back(std::min(plan.first_layer(), last));
     }
     std::stable_sort(order_.begin(), order_.end(),
                      [&](size_t a, size_t b) { return fork_layer_[a] < fork_layer_[b]; });
+    std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) {
+      return state_.sequences_done[a] > state_.sequences_done[b];
+    });
   }
 
   // How many rows a wave has, and how many branches go with a sequence.
@@ -160,23 +251,30 @@ class Ablater {
                             FormatBytes(needed), FormatBytes(available)));
   }
 
-  // Branches that go through the engine together; one group when there are none.
-  size_t n_groups() const {
-    return std::max<size_t>(1, (order_.size() + group_size_ - 1) / group_size_);
+  // Branches that go through the engine together, from the same sequence on; one group without any
+  // where only the baseline is left to run.
+  void CutGroups() {
+    for (size_t first = 0; first < order_.size();) {
+      size_t end = first;
+      while (end < order_.size() && end - first < group_size_ &&
+             state_.sequences_done[order_[end]] == state_.sequences_done[order_[first]]) {
+        ++end;
+      }
+      groups_.push_back(std::span(order_).subspan(first, end - first));
+      first = end;
+    }
+    if (groups_.empty() && state_.sequences_done[0] < state_.n_sequences) groups_.emplace_back();
   }
-  std::span<const size_t> Group(size_t i) const {
-    const size_t first = i * group_size_;
-    return std::span(order_).subspan(first, std::min(group_size_, order_.size() - first));
+  size_t FirstToDo(std::span<const size_t> group) const {
+    return static_cast<size_t>(state_.sequences_done[group.empty() ? 0 : group.front()]);
   }
 
   // Sequences from `next` on with the branches of the group, as many as fit; returns the first that
   // does not.
-  size_t FillWave(size_t i, size_t next) {
-    const std::span<const size_t> group = Group(i);
+  size_t FillWave(std::span<const size_t> group, size_t next) {
     wave_.clear();
     columns_.clear();
     wave_first_ = next;
-    takes_baseline_ = i == 0;
     int64_t n_rows = 0;
     size_t end = next;
     for (; end < text_.sequences.size(); ++end) {
@@ -200,29 +298,35 @@ class Ablater {
     columns_.push_back({sequence, branch});
   }
 
+  // The baseline runs with each group, the same bits every time, and counts once.
   void TakeLosses(std::span<const float> losses) {
     for (size_t s = 0; s < columns_.size(); ++s) {
       const auto [sequence, branch] = columns_[s];
-      if (branch == 0 && !takes_baseline_) continue;
+      if (static_cast<int64_t>(sequence) < state_.sequences_done[branch]) continue;
       const auto unit = static_cast<size_t>(text_.sequences[sequence].unit);
-      double& sum = result_.losses[unit * fork_layer_.size() + branch];
+      double& sum = state_.losses[unit * state_.n_columns() + branch];
       for (int64_t row = wave_.sequence_begin[s]; row < wave_.sequence_begin[s + 1]; ++row) {
         const float loss = losses[static_cast<size_t>(row)];
         if (std::isnan(loss)) continue;
         sum += loss;
-        if (branch == 0) ++result_.predictions[unit];
+        if (branch == 0) ++state_.predictions[unit];
       }
     }
   }
 
-  // Rows that are routed in all layers of all waves.
+  // Rows that are routed in all layers of all waves to come.
   uint64_t RowLayers() const {
     const auto n_layers = static_cast<uint64_t>(model_.config().n_layers);
-    uint64_t of_row = n_groups() * n_layers;
-    for (size_t branch : order_) {
-      of_row += n_layers - (options_.fork ? static_cast<uint64_t>(fork_layer_[branch]) : 0);
+    uint64_t row_layers = 0;
+    for (const std::span<const size_t> group : groups_) {
+      uint64_t of_row = n_layers;
+      for (size_t branch : group) {
+        of_row += n_layers - (options_.fork ? static_cast<uint64_t>(fork_layer_[branch]) : 0);
+      }
+      const size_t begin = FirstToDo(group) == 0 ? 0 : text_.sequences[FirstToDo(group) - 1].end;
+      row_layers += of_row * (text_.ids.size() - begin);
     }
-    return of_row * text_.ids.size();
+    return row_layers;
   }
 
   double FlopsOneByOne() const {
@@ -245,16 +349,17 @@ class Ablater {
   engine::Model& model_;
   text::SequencePolicy policy_;
   TokenisedText text_;
-  std::vector<InterventionPlan> plans_;  // by branch; given to the probe when it runs
+  std::vector<InterventionPlan> plans_;  // by branch
   std::vector<int> fork_layer_;          // by branch
-  std::vector<size_t> order_;            // branches by the layer of their fork
-  size_t group_size_ = 1;                // branches of a wave
+  AblationState state_;
+  std::vector<size_t> order_;                    // branches to run
+  size_t group_size_ = 1;                        // of a wave at most
+  std::vector<std::span<const size_t>> groups_;  // of order_
 
   // The wave being run.
   engine::Wave wave_;
   std::vector<Column> columns_;  // of each of its sequences
   size_t wave_first_ = 0;
-  bool takes_baseline_ = true;  // it runs once for each group; the same bits every time
   Ablation result_;
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct AblationOptions {
   // Of `force`; must be of this model and text.
   const routing::DecisionSource* forced = nullptr;
   engine::Precision precision = engine::Precision::kExact;
+  // Kept up to date after every wave, gone on from where it exists (ablation_state.h); "": none.
+  std::string state = {};
+  std::function<void()> after_wave = {};  // called when the state is kept; empty: nothing is
 };
 
 struct Ablation {
@@ -37,7 +41,8 @@ struct Ablation {
   int n_branches = 0;                // the baseline not counted
   std::vector<double> losses;        // [n_units, 1 + n_branches] sums in nats; the baseline first
 
-  // What it took, and what a run for each branch and one for the baseline would have taken.
+  // What it took, before it was stopped too, and what a run for each branch and one for the
+  // baseline would have taken.
   double flops = 0, flops_one_by_one = 0;
   int64_t n_waves = 0, wave_rows = 0;
   uint64_t weight_bytes = 0, model_bytes = 0;  // acquired in all; of one pass
@@ -49,9 +54,11 @@ struct Ablation {
 };
 
 // Branch i + 1 runs under `branches[i]`. The sums are the same, bit for bit, whatever the threads,
-// waves and other branches, and with branches run one by one. Throws Error(kBadInput) for a dense
-// model, text without a token to predict, and as InterventionPlan; kResource when memory does not
-// hold a sequence and a branch of it; kCancelled; and as Sweep::Run.
+// waves and other branches, with branches run one by one, and however often it was stopped. Throws
+// Error(kBadInput) for a dense model, text without a token to predict, and as InterventionPlan;
+// kResource when memory does not hold a sequence and a branch of it; kCancelled, saying how to go
+// on; as Sweep::Run; and with a state as ReadAblationState, WriteAblationState and
+// RequireSameAblation.
 Ablation Ablate(const TextModel& opened, std::span<const routing::Intervention> branches,
                 const AblationOptions& options, const text::ParquetOpener& open_parquet = nullptr);
 

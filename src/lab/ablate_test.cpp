@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <random>
 
+#include "base/cancellation.h"
 #include "base/error.h"
 #include "engine/model/tiny_model.h"
 #include "lab/forced_routes.h"
@@ -145,6 +148,73 @@ TEST_F(AblateTest, WavesAndGroupsOfBranchesChangeNoBit) {
     EXPECT_EQ(cut.losses, whole.losses) << wave_tokens;
     EXPECT_EQ(cut.predictions, whole.predictions);
   }
+}
+
+// Stopped after every wave, under waves and groups of another size each time.
+TEST_F(AblateTest, GoesOnWhereItWasStoppedToTheSameBits) {
+  const std::vector<Intervention> branches =
+      Parse({"mask@all:0", "zero@3:1", "drop@2:2", "bias=0@3:0", "swap:1@1:0", "zero@1:4"});
+  const Ablation whole = Ablate(opened_, branches, options_);
+  InstallCancellationSignals();
+  options_.state = Path("ablation.state");
+  options_.after_wave = [] { raise(SIGINT); };
+  int n_stops = 0;
+  std::optional<Ablation> last;
+  while (!last) {
+    options_.wave_tokens = 120 + 61 * (n_stops % 4);
+    options_.n_threads = 1 + n_stops % 3;
+    try {
+      last = Ablate(opened_, branches, options_);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kCancelled);
+      EXPECT_NE(std::string(error.what()).find("goes on from there: " + options_.state),
+                std::string::npos);
+      ++n_stops;
+    }
+    ClearCancellation();
+  }
+  EXPECT_GT(n_stops, 5);
+  EXPECT_EQ(last->losses, whole.losses);
+  EXPECT_EQ(last->predictions, whole.predictions);
+  EXPECT_GE(last->n_waves, n_stops);
+
+  // What is finished is not run again.
+  options_.after_wave = [] { FAIL() << "a wave of a finished ablation"; };
+  const uint64_t acquired = opened_.model->weights().bytes_acquired();
+  const Ablation again = Ablate(opened_, branches, options_);
+  EXPECT_EQ(opened_.model->weights().bytes_acquired(), acquired);
+  EXPECT_EQ(again.losses, whole.losses);
+  EXPECT_EQ(again.n_waves, last->n_waves);
+  EXPECT_EQ(again.flops, last->flops);
+}
+
+TEST_F(AblateTest, GoesOnWithNothingElse) {
+  options_.state = Path("ablation.state");
+  const std::vector<Intervention> branches = Parse({"mask@all:0", "zero@3:1"});
+  Ablate(opened_, branches, options_);
+  const auto refusal = [&](const TextModel& model, const std::vector<Intervention>& others,
+                           const AblationOptions& options) -> std::string {
+    try {
+      Ablate(model, others, options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
+      const std::string text = error.what();
+      return text.substr(text.find(options.state) + options.state.size() + 2, 9);
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal(OpenTextModel(WriteModel("other", 8)), branches, options_), "model: ex");
+  AblationOptions other = options_;
+  other.data.pop_back();
+  EXPECT_EQ(refusal(opened_, branches, other), "text: exp");
+  other = options_;
+  other.data[0].name = "c";
+  EXPECT_EQ(refusal(opened_, branches, other), "text: exp");
+  other = options_;
+  other.precision = engine::Precision::kFast;
+  EXPECT_EQ(refusal(opened_, branches, other), "precision");
+  EXPECT_EQ(refusal(opened_, Parse({"mask@all:0", "zero@3:2"}), options_), "branch 2:");
+  EXPECT_EQ(refusal(opened_, Parse({"mask@all:0"}), options_), "branches:");
 }
 
 TEST_F(AblateTest, AllCellsCostHalfOfOneByOneAndReadTheWeightsOnce) {

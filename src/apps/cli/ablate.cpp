@@ -26,7 +26,7 @@ struct AblateOptions {
   AblateTargets targets;
   int64_t wave_tokens = 0;
   study::BootstrapOptions bootstrap;
-  std::string colour = "auto";
+  std::string state, colour = "auto";
   PictureFiles pictures;
   bool json = false, csv = false;
 };
@@ -76,7 +76,8 @@ void RunAblate(const AblateOptions& options) {
                                               .memory_bytes = text.MemoryBytes(),
                                               .wave_tokens = options.wave_tokens,
                                               .forced = forced.get(),
-                                              .precision = text.Precision()},
+                                              .precision = text.Precision(),
+                                              .state = options.state},
                                              store::MakeParquetOpener());
   ThreadPool pool(text.n_threads);
   const std::vector<study::AblationRow> rows =
@@ -121,6 +122,10 @@ std::function<void()> AddAblate(CLI::App& app) {
   app.add_option("--wave-tokens", options->wave_tokens,
                  "rows of a wave at most, those of branches counted (default: what memory allows)")
       ->check(CLI::PositiveNumber);
+  app.add_option(
+      "--state", options->state,
+      "file that keeps what is measured, after every wave: the same command goes on from "
+      "there when it was stopped");
   app.add_option("--color,--colour", options->colour,
                  "auto, always or never; NO_COLOR is respected")
       ->check(CLI::IsMember({"auto", "always", "never"}));
