@@ -60,6 +60,7 @@ async function makePage({ name, entry, styles }) {
 mkdirSync(out, { recursive: true });
 await makePage({ name: "report", entry: "main.js", styles: "style.css" });
 await makePage({ name: "attention", entry: "attention/main.js", styles: "attention/style.css" });
+await makePage({ name: "experts", entry: "experts/main.js", styles: "experts/style.css" });
 
 const jsonFiles = (folder) => Object.fromEntries(
   readdirSync(folder).filter((file) => file.endsWith(".json")).map((file) => file.slice(0, -".json".length)).sort()

@@ -7,7 +7,7 @@ if(NOT NODE_EXECUTABLE)
 endif()
 set(_web ${PROJECT_SOURCE_DIR}/web)
 set(MOESCOPE_WEB ${PROJECT_BINARY_DIR}/web)
-set(MOESCOPE_WEB_FILES ${MOESCOPE_WEB}/report.html ${MOESCOPE_WEB}/attention.html ${MOESCOPE_WEB}/charts.json)
+set(MOESCOPE_WEB_FILES ${MOESCOPE_WEB}/report.html ${MOESCOPE_WEB}/attention.html ${MOESCOPE_WEB}/experts.html ${MOESCOPE_WEB}/charts.json)
 file(GLOB_RECURSE _web_sources CONFIGURE_DEPENDS ${_web}/src/* ${_web}/charts/*)
 
 # Packages are fetched once (set-up does it already); afterwards building needs no network.

@@ -106,7 +106,7 @@ class Auditor {
         model_, *opened_.tokenizer, kernels_,
         {options_.data, options_.policy, policy_.chunk, options_.raw, options_.precision});
     audit_.n_documents = text_.n_documents;
-    audit_.n_units = static_cast<int64_t>(text_.units.size());
+    audit_.units = text_.units;
     audit_.n_rows = static_cast<int64_t>(text_.ids.size());
     audit_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

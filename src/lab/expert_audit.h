@@ -54,7 +54,8 @@ struct LayerAudit {
 struct Audit {
   store::RunDescription description;
   int n_layers = 0, n_experts = 0;
-  int64_t n_documents = 0, n_rows = 0, n_plain = 0, n_units = 0;
+  int64_t n_documents = 0, n_rows = 0, n_plain = 0;
+  std::vector<TextUnit> units;
   std::vector<ExpertAudit> experts;  // [n_layers, n_experts]
   std::vector<LayerAudit> layers;
   double seconds = 0;

@@ -2,21 +2,22 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <memory>
 
 #include "apps/cli/ablate_targets.h"
 #include "apps/cli/ablation_result.h"
 #include "apps/cli/command.h"
+#include "apps/cli/expert_page.h"
 #include "apps/cli/figures/figure.h"
 #include "apps/cli/picture_options.h"
 #include "apps/cli/text_options.h"
+#include "apps/cli/typed_command.h"
 #include "base/units.h"
 #include "lab/ablate.h"
 #include "lab/forced_routes.h"
 #include "lab/intervention_probe.h"
 #include "store/parquet_documents.h"
-#include "study/figures/ablation_figure.h"
+#include "study/figures/ablation_drawing.h"
 
 namespace moescope::cli {
 namespace {
@@ -28,18 +29,21 @@ struct AblateOptions {
   study::BootstrapOptions bootstrap;
   std::string state, colour = "auto";
   PictureFiles pictures;
+  ExpertPageFile page;
+  const CLI::App* app = nullptr;
   bool json = false, csv = false;
 };
 
 void AddCost(const lab::Ablation& ablation, study::FigureTable& table) {
-  table.about = {{"branches", int64_t{ablation.n_branches}},
-                 {"waves", ablation.n_waves},
-                 {"wave_rows", ablation.wave_rows},
-                 {"flops", ablation.flops},
-                 {"flops_one_by_one", ablation.flops_one_by_one},
-                 {"weight_bytes_read", static_cast<int64_t>(ablation.weight_bytes)},
-                 {"model_bytes", static_cast<int64_t>(ablation.model_bytes)},
-                 {"seconds", ablation.seconds}};
+  table.about.insert(table.about.end(),
+                     {{"branches", int64_t{ablation.n_branches}},
+                      {"waves", ablation.n_waves},
+                      {"wave_rows", ablation.wave_rows},
+                      {"flops", ablation.flops},
+                      {"flops_one_by_one", ablation.flops_one_by_one},
+                      {"weight_bytes_read", static_cast<int64_t>(ablation.weight_bytes)},
+                      {"model_bytes", static_cast<int64_t>(ablation.model_bytes)},
+                      {"seconds", ablation.seconds}});
 }
 
 std::string CostText(const lab::Ablation& ablation) {
@@ -52,45 +56,51 @@ std::string CostText(const lab::Ablation& ablation) {
       ablation.n_waves == 1 ? "" : "s", FormatBytes(ablation.weight_bytes), n_runs);
 }
 
-// A panel's title names its data set, all of them too.
-study::FigureTable ForPictures(study::FigureTable table) {
-  const auto dataset = static_cast<size_t>(
-      std::find(table.columns.begin(), table.columns.end(), "dataset") - table.columns.begin());
-  for (std::vector<study::Cell>& row : table.rows) {
-    if (std::holds_alternative<std::monostate>(row[dataset])) row[dataset] = "all together";
-  }
-  return table;
+lab::Ablation Measure(const AblateOptions& options, const lab::TextModel& opened,
+                      std::vector<routing::Intervention>& interventions) {
+  const TextOptions& text = *options.text;
+  const auto forced = lab::OpenForced(interventions, *opened.model);
+  return lab::Ablate(opened, interventions,
+                     {.data = text.Data(),
+                      .policy = text.Policy(),
+                      .raw = text.raw,
+                      .n_threads = text.n_threads,
+                      .memory_bytes = text.MemoryBytes(),
+                      .wave_tokens = options.wave_tokens,
+                      .forced = forced.get(),
+                      .precision = text.Precision(),
+                      .state = options.state},
+                     store::MakeParquetOpener());
 }
 
 void RunAblate(const AblateOptions& options) {
+  CheckPage(options.page);
   const TextOptions& text = *options.text;
   const lab::TextModel opened = lab::OpenTextModel(text.model, lab::SweepModel(text.MemoryBytes()));
   const routing::RoutedModel model = lab::RoutedModelOf(*opened.model);
   std::vector<routing::Intervention> interventions = TargetsOf(options.targets, model);
-  const auto forced = lab::OpenForced(interventions, *opened.model);
-  const lab::Ablation ablation = lab::Ablate(opened, interventions,
-                                             {.data = text.Data(),
-                                              .policy = text.Policy(),
-                                              .raw = text.raw,
-                                              .n_threads = text.n_threads,
-                                              .memory_bytes = text.MemoryBytes(),
-                                              .wave_tokens = options.wave_tokens,
-                                              .forced = forced.get(),
-                                              .precision = text.Precision(),
-                                              .state = options.state},
-                                             store::MakeParquetOpener());
+  const lab::Ablation ablation = Measure(options, opened, interventions);
   ThreadPool pool(text.n_threads);
   const std::vector<study::AblationRow> rows =
       study::AblationTable(DatasetsOf(ablation), ablation.n_branches, options.bootstrap, pool);
   const study::Statement statement = StatementOf(ablation, options.bootstrap);
-  study::FigureTable table = study::AblationFigure(rows, interventions, model);
-  AddCost(ablation, table);
-  const bool drawn = WritePictures(options.pictures, ForPictures(table), statement,
-                                   "What the loss becomes without experts");
-  if (options.json) {
-    PrintText(study::FigureJson(table, statement));
-  } else if (options.csv) {
-    PrintText(study::FigureCsv(table));
+  study::FigureTable drawing = study::AblationDrawing(rows, interventions, model);
+  AddCost(ablation, drawing);
+  const bool drawn =
+      WritePictures(options.pictures, drawing, statement, "What the loss becomes without experts");
+  const std::string written =
+      WriteExpertPage(options.page,
+                      {.title = fmt::format("Which expert of {} does all the work?",
+                                            statement.description.model_name),
+                       .sentences = study::AblationSentences(rows, interventions, model),
+                       .command = TypedCommand(*options.app)},
+                      drawing, statement, ablation.units);
+  if (options.json || options.csv) {
+    study::FigureTable table = study::AblationFigure(rows, interventions, model);
+    AddCost(ablation, table);
+    PrintText(options.json ? study::FigureJson(table, statement) : study::FigureCsv(table));
+  } else if (!written.empty()) {
+    PrintText(written);
   } else if (!drawn) {
     const study::TerminalStyle style = StyleOf(options.colour);
     PrintText(study::AblationText(rows, interventions, model, style) + "\n" + CostText(ablation) +
@@ -129,9 +139,11 @@ std::function<void()> AddAblate(CLI::App& app) {
   app.add_option("--color,--colour", options->colour,
                  "auto, always or never; NO_COLOR is respected")
       ->check(CLI::IsMember({"auto", "always", "never"}));
+  AddPageOptions(app, options->page);
   AddPictureOptions(app, options->pictures);
   auto* json = app.add_flag("--json", options->json, "Rows and statement as JSON");
   app.add_flag("--csv", options->csv, "Rows as CSV")->excludes(json);
+  options->app = &app;
   return [options] { RunAblate(*options); };
 }
 

@@ -8,8 +8,10 @@
 
 #include "apps/cli/ablation_result.h"
 #include "apps/cli/command.h"
+#include "apps/cli/expert_page.h"
 #include "apps/cli/figures/figure.h"
 #include "apps/cli/text_options.h"
+#include "apps/cli/typed_command.h"
 #include "base/units.h"
 #include "lab/ablate.h"
 #include "lab/expert_audit.h"
@@ -29,6 +31,8 @@ struct AuditCommand {
   std::string effects = "super", mode = "zero", colour = "auto";
   int64_t wave_tokens = 0;
   study::BootstrapOptions bootstrap;
+  ExpertPageFile page;
+  const CLI::App* app = nullptr;
   bool json = false, csv = false;
 };
 
@@ -180,14 +184,22 @@ class Auditor {
     statement.documents = audit_.n_documents;
     statement.tokens = audit_.n_rows;
     statement.plain_tokens = audit_.n_plain;
-    statement.units = audit_.n_units;
+    statement.units = static_cast<int64_t>(audit_.units.size());
     statement.seed = options_.bootstrap.seed;
     statement.bootstrap_samples = options_.effects == "all" ? options_.bootstrap.n_samples : 0;
     const study::FigureTable table = study::AuditFigure(table_);
+    const std::string written = WriteExpertPage(
+        options_.page,
+        {.title = fmt::format("Which experts of {} matter?", audit_.description.model_name),
+         .sentences = {},
+         .command = TypedCommand(*options_.app)},
+        table, statement, audit_.units);
     if (options_.json) {
       PrintText(study::FigureJson(table, statement));
     } else if (options_.csv) {
       PrintText(study::FigureCsv(table));
+    } else if (!written.empty()) {
+      PrintText(written);
     } else {
       PrintText(study::AuditText(table_) + "\n" +
                 study::StatementText(statement, StyleOf(options_.colour)));
@@ -233,9 +245,14 @@ std::function<void()> AddAudit(CLI::App& app) {
   app.add_option("--color,--colour", options->colour,
                  "auto, always or never; NO_COLOR is respected")
       ->check(CLI::IsMember({"auto", "always", "never"}));
+  AddPageOptions(app, options->page);
   auto* json = app.add_flag("--json", options->json, "Rows and statement as JSON");
   app.add_flag("--csv", options->csv, "Rows as CSV")->excludes(json);
-  return [options] { Auditor(*options).Run(); };
+  options->app = &app;
+  return [options] {
+    CheckPage(options->page);
+    Auditor(*options).Run();
+  };
 }
 
 }  // namespace moescope::cli

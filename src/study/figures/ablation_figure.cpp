@@ -44,18 +44,6 @@ struct Place {
   bool is_cell() const { return layer && expert; }
 };
 
-std::string PlaceText(const Intervention& intervention, const RoutedModel& model) {
-  const Place place(intervention, model);
-  const std::string in = place.layers == "all" ? "all layers"
-                         : place.layer         ? "layer " + place.layers
-                                               : "layers " + place.layers;
-  if (place.expert) return fmt::format("expert {}, {}", *place.expert, in);
-  if (routing::NamesExperts(intervention.mode) && intervention.cells.front().expert >= 0) {
-    return routing::FormatCells(intervention.cells, model);
-  }
-  return in;
-}
-
 // Rows of one branch: all together, then each data set.
 struct Branch {
   const Intervention* intervention;
@@ -204,6 +192,18 @@ std::string BaselineText(std::span<const AblationRow> rows) {
 }
 
 }  // namespace
+
+std::string PlaceText(const Intervention& intervention, const RoutedModel& model) {
+  const Place place(intervention, model);
+  const std::string in = place.layers == "all" ? "all layers"
+                         : place.layer         ? "layer " + place.layers
+                                               : "layers " + place.layers;
+  if (place.expert) return fmt::format("expert {}, {}", *place.expert, in);
+  if (routing::NamesExperts(intervention.mode) && intervention.cells.front().expert >= 0) {
+    return routing::FormatCells(intervention.cells, model);
+  }
+  return in;
+}
 
 FigureTable AblationFigure(const std::vector<AblationRow>& rows,
                            const std::vector<Intervention>& interventions,

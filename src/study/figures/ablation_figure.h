@@ -11,6 +11,9 @@
 
 namespace moescope::study {
 
+// Where an intervention holds, in words: "expert 3, all layers", "layer 5".
+std::string PlaceText(const routing::Intervention& intervention, const routing::RoutedModel& model);
+
 // `interventions`: what each branch of the rows ran under.
 FigureTable AblationFigure(const std::vector<AblationRow>& rows,
                            const std::vector<routing::Intervention>& interventions,

@@ -274,6 +274,8 @@ std::string PictureSpec(const FigureTable& table, const Statement& statement,
     if (!picture["datasets"].contains(chart.table)) {
       picture["datasets"][chart.table] = TableRows(table, chart.table);
     }
+    const std::vector<Json> panels_of_chart = PanelsOf(chart, picture["datasets"][chart.table]);
+    if (panels_of_chart.empty()) continue;
     // Variants stand side by side where each is a single chart, else each in rows of its own.
     const bool joins = chart.group == std::exchange(group, chart.group) && chart.panels.empty();
     if (!joins) {
@@ -283,7 +285,7 @@ std::string PictureSpec(const FigureTable& table, const Statement& statement,
            {"resolve", {{"scale", {{"color", "shared"}, {"shape", "shared"}}}}}});
     }
     Json& panels = picture["vconcat"].back()["concat"];
-    for (const Json& panel : PanelsOf(chart, picture["datasets"][chart.table])) {
+    for (const Json& panel : panels_of_chart) {
       panels.push_back(PanelSpec(chart, panel));
     }
   }

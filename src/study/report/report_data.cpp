@@ -20,6 +20,7 @@
 #include "study/figures/routed_text.h"
 #include "study/report/model_limits.h"
 #include "study/report/report_figures.h"
+#include "study/report/run_json.h"
 #include "study/report/text_samples.h"
 #include "study/report/token_counts.h"
 
@@ -51,44 +52,14 @@ Json IntervalJson(const std::optional<Interval>& interval) {
   return {RoundedJson(interval->low), RoundedJson(interval->high)};
 }
 
-Json RunJson(const Statement& statement, const RowColumns& rows) {
-  const store::RunDescription& run = statement.description;
-  Json datasets = Json::array();
+std::vector<DatasetCounts> CountsOf(const RowColumns& rows) {
+  std::vector<DatasetCounts> counts;
   for (const DatasetInfo& dataset : rows.datasets) {
-    datasets.push_back({{"name", dataset.name},
-                        {"documents", dataset.documents.size()},
-                        {"units", dataset.units.size()},
-                        {"tokens", dataset.n_rows},
-                        {"unit_by", dataset.unit_by}});
+    counts.push_back({dataset.name, dataset.unit_by, static_cast<int64_t>(dataset.documents.size()),
+                      static_cast<int64_t>(dataset.units.size()),
+                      static_cast<int64_t>(dataset.n_rows)});
   }
-  return {{"model_name", run.model_name},
-          {"architecture", run.architecture},
-          {"model_identity", run.model_identity},
-          {"expert_type", run.expert_type},
-          {"router_type", run.router_type},
-          {"n_layers", run.n_layers},
-          {"layers", run.LayerNumbers()},
-          {"n_experts", run.n_experts},
-          {"experts_per_token", run.experts_per_token},
-          {"score_function", run.score_function},
-          {"tokenizer_identity", run.tokenizer_identity},
-          {"vocab_size", run.vocab_size},
-          {"bos", run.bos},
-          {"chunk", run.chunk},
-          {"max_tokens", run.max_tokens},
-          {"raw", run.raw},
-          {"precision", run.precision},
-          {"kernel_level", run.kernel_level},
-          {"engine_version", run.engine_version},
-          {"interventions", run.interventions},
-          {"complete", statement.complete},
-          {"n_tokens", statement.tokens},
-          {"n_plain_tokens", statement.plain_tokens},
-          {"n_documents", statement.documents},
-          {"n_units", statement.units},
-          {"n_bootstrap", statement.bootstrap_samples},
-          {"seed", statement.seed},
-          {"datasets", std::move(datasets)}};
+  return counts;
 }
 
 Json FindingsJson(const Findings& found) {
@@ -246,13 +217,6 @@ Json ColoursJson() {
   return colours;
 }
 
-Json LimitsJson(const ModelLimits& limits) {
-  Json paragraphs = Json::array();
-  for (const auto& [label, text] : limits.paragraphs)
-    paragraphs.push_back({{"label", label}, {"text", text}});
-  return {{"title", limits.title}, {"paragraphs", std::move(paragraphs)}};
-}
-
 std::string DefaultTitle(const store::RunDescription& run, const RowColumns& rows) {
   const std::string text = rows.datasets.size() == 1
                                ? rows.datasets[0].name
@@ -294,7 +258,7 @@ Json CommonJson(const store::Run& run, store::Database& database, const RowColum
   const FigureTable perplexity =
       PerplexityFigure(PerplexityTable(run, database, options.bootstrap, pool));
   return {
-      {"run", RunJson(statement, rows)},
+      {"run", RunJson(statement, CountsOf(rows))},
       {"shown_layers", options.layers},
       {"figures",
        {{"perplexity", FigureBlock(perplexity, statement,

@@ -27,6 +27,7 @@
 
 MOESCOPE_EMBED("report_page", MOESCOPE_WEB "/report.html");
 MOESCOPE_EMBED("attention_page", MOESCOPE_WEB "/attention.html");
+MOESCOPE_EMBED("experts_page", MOESCOPE_WEB "/experts.html");
 MOESCOPE_EMBED("charts", MOESCOPE_WEB "/charts.json");
 
 extern "C" {
@@ -34,6 +35,8 @@ extern const char moescope_report_page_begin[] __attribute__((visibility("hidden
 extern const char moescope_report_page_end[] __attribute__((visibility("hidden")));
 extern const char moescope_attention_page_begin[] __attribute__((visibility("hidden")));
 extern const char moescope_attention_page_end[] __attribute__((visibility("hidden")));
+extern const char moescope_experts_page_begin[] __attribute__((visibility("hidden")));
+extern const char moescope_experts_page_end[] __attribute__((visibility("hidden")));
 extern const char moescope_charts_begin[] __attribute__((visibility("hidden")));
 extern const char moescope_charts_end[] __attribute__((visibility("hidden")));
 }
@@ -53,6 +56,8 @@ std::string_view PageTemplate(Page page) {
       return Between(moescope_report_page_begin, moescope_report_page_end);
     case Page::kAttention:
       return Between(moescope_attention_page_begin, moescope_attention_page_end);
+    case Page::kExperts:
+      return Between(moescope_experts_page_begin, moescope_experts_page_end);
   }
   MOESCOPE_CHECK(false);
   return {};

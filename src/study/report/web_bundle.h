@@ -5,7 +5,7 @@
 
 namespace moescope::study {
 
-enum class Page { kReport, kAttention };
+enum class Page { kReport, kAttention, kExperts };
 
 // One HTML file with the places {{title}} and {{data}}, in this order.
 std::string_view PageTemplate(Page page);

@@ -41,7 +41,7 @@ function specOf(chart, panel, width, adapt) {
 }
 
 // Numbers as the tables of the page show them; shares keep four digits, as units differ by column.
-function cellText(value) {
+export function cellText(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value)) return count(value);
@@ -73,12 +73,19 @@ function keyList(keys) {
 //   note(about)        a sentence above the charts
 //   adapt(spec, width, rows) -> spec    a last change before drawing
 //   after(page, layers)                 more below the charts
+//   charts     names of the charts that belong to it; default all of the figure
+//   numbers    the list whose numbers stand below: "rows" (default) or a further list; with `charts`
+//              none by default, as another entry has them
 //   hasInterval(row)   which rows are expected to have one; default all
 export function tableFigure(page, entry) {
   const figure = page.figures[entry.figure];
   if (!figure || figure.rows.length === 0) return null;
-  const tableOf = (chart) => (chart.table === "rows" ? figure.rows : figure.more[chart.table]);
-  const panelColumns = unique(figure.charts.flatMap((chart) => chart.panels));
+  const listOf = (name) => (name === "rows" ? figure.rows : figure.more[name]);
+  const tableOf = (chart) => listOf(chart.table);
+  const charts = figure.charts.filter((chart) => !entry.charts || (entry.charts.includes(chart.name) && tableOf(chart)?.length > 0));
+  if (entry.charts && charts.length === 0) return null;
+  const numbersOf = entry.numbers ?? (entry.charts ? null : "rows");
+  const panelColumns = unique(charts.flatMap((chart) => chart.panels));
   const chosen = {};  // column -> value or, of layers, values
   const controls = [];
   const body = h("div");
@@ -87,7 +94,7 @@ export function tableFigure(page, entry) {
     Object.entries(values).every(([column, value]) => (column === "layer" ? chosen.layer.includes(value) : chosen[column] === value)));
 
   function draw() {
-    replace(body, figure.charts.map((chart) => {
+    replace(body, charts.map((chart) => {
       const panels = shownPanels(chart);
       const layout = entry.isWide?.(page) ? "stack" : chart.width > kWideGrid ? "grid two" : "grid";
       return h("div", { class: `charts ${layout}` }, panels.map((panel) => {
@@ -97,11 +104,11 @@ export function tableFigure(page, entry) {
           (width) => specOf(chart, panel, width, entry.adapt));
         return holder;
       }));
-    }), entry.after?.(page, chosen.layer), noIntervalNote(figure.rows.filter(entry.hasInterval ?? (() => true))), numbers(entry.title, figure.rows));
+    }), entry.after?.(page, chosen.layer), noIntervalNote(figure.rows.filter(entry.hasInterval ?? (() => true))), numbersOf ? numbers(entry.title, listOf(numbersOf)) : null);
   }
 
   for (const column of panelColumns) {
-    const values = unique(figure.rows.map((row) => row[column]));
+    const values = unique(charts.flatMap((chart) => (chart.panels.includes(column) ? tableOf(chart) : [])).map((row) => row[column]));
     if (column === "layer") {
       chosen.layer = page.shown_layers.filter((layer) => values.includes(layer));
       if (chosen.layer.length === 0) chosen.layer = values.slice(0, 3);

@@ -31,10 +31,13 @@ function runList(run) {
     entry("Version", `moescope ${run.engine_version}`));
 }
 
+// Documents are not counted by data set everywhere.
 function datasetTable(run) {
+  const counted = run.datasets.some((d) => d.documents !== null);
+  const headings = ["data set", ...(counted ? ["documents"] : []), "tokens (not special)", "units", "what a unit is"];
   return h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Data sets" }, h("table", { class: "numbers narrow" },
-    h("thead", {}, h("tr", {}, ["data set", "documents", "tokens (not special)", "units", "what a unit is"].map((t) => h("th", {}, t)))),
-    h("tbody", {}, run.datasets.map((d) => h("tr", {}, h("th", { scope: "row" }, d.name), h("td", {}, count(d.documents)),
+    h("thead", {}, h("tr", {}, headings.map((t) => h("th", {}, t)))),
+    h("tbody", {}, run.datasets.map((d) => h("tr", {}, h("th", { scope: "row" }, d.name), counted ? h("td", {}, count(d.documents)) : null,
       h("td", {}, count(d.tokens)), h("td", {}, count(d.units)),
       h("td", { class: "words" }, d.unit_by === "" ? "the document, or the work it names" : d.unit_by === "-" ? "the whole data set" : `field “${d.unit_by}”`))))));
 }
