@@ -126,7 +126,7 @@ class Ablater {
     try {
       for (const std::span<const size_t> group : groups_) RunGroup(group, sweep, probes);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kCancelled) throw;
+      if (error.kind() != ErrorKind::kCancelled || options_.state.empty()) throw;
       throw Error(ErrorKind::kCancelled, StoppedText());
     }
   }
@@ -152,10 +152,6 @@ class Ablater {
   }
 
   std::string StoppedText() const {
-    if (options_.state.empty()) {
-      return "stopped, and what was measured is lost; with --state FILE the same command goes on "
-             "from where it stopped";
-    }
     int64_t done = 0;
     for (int64_t of_column : state_.sequences_done) done += of_column;
     const auto all = static_cast<int64_t>(state_.n_columns() * text_.sequences.size());

@@ -56,9 +56,9 @@ struct Ablation {
 // Branch i + 1 runs under `branches[i]`. The sums are the same, bit for bit, whatever the threads,
 // waves and other branches, with branches run one by one, and however often it was stopped. Throws
 // Error(kBadInput) for a dense model, text without a token to predict, and as InterventionPlan;
-// kResource when memory does not hold a sequence and a branch of it; kCancelled, saying how to go
-// on; as Sweep::Run; and with a state as ReadAblationState, WriteAblationState and
-// RequireSameAblation.
+// kResource when memory does not hold a sequence and a branch of it; kCancelled, with a
+// state saying how to go on; as Sweep::Run; and with a state as ReadAblationState,
+// WriteAblationState and RequireSameAblation.
 Ablation Ablate(const TextModel& opened, std::span<const routing::Intervention> branches,
                 const AblationOptions& options, const text::ParquetOpener& open_parquet = nullptr);
 

@@ -1,7 +1,7 @@
 // How far an ablation has come, in one small file, so that a killed one goes on where it stopped:
 // the sums of losses by unit and column, and of each column how many sequences are in them. Sums
 // are taken sequence by sequence, so going on gives the bits of a run that was never stopped,
-// whatever the waves before and after. Layout: docs/formats.md.
+// whatever the waves before and after. Layout: docs/interventions.md.
 #pragma once
 
 #include <cstdint>

@@ -12,6 +12,7 @@
 #include "apps/cli/picture_options.h"
 #include "apps/cli/text_options.h"
 #include "apps/cli/typed_command.h"
+#include "base/error.h"
 #include "base/units.h"
 #include "lab/ablate.h"
 #include "lab/forced_routes.h"
@@ -60,17 +61,24 @@ lab::Ablation Measure(const AblateOptions& options, const lab::TextModel& opened
                       std::vector<routing::Intervention>& interventions) {
   const TextOptions& text = *options.text;
   const auto forced = lab::OpenForced(interventions, *opened.model);
-  return lab::Ablate(opened, interventions,
-                     {.data = text.Data(),
-                      .policy = text.Policy(),
-                      .raw = text.raw,
-                      .n_threads = text.n_threads,
-                      .memory_bytes = text.MemoryBytes(),
-                      .wave_tokens = options.wave_tokens,
-                      .forced = forced.get(),
-                      .precision = text.Precision(),
-                      .state = options.state},
-                     store::MakeParquetOpener());
+  try {
+    return lab::Ablate(opened, interventions,
+                       {.data = text.Data(),
+                        .policy = text.Policy(),
+                        .raw = text.raw,
+                        .n_threads = text.n_threads,
+                        .memory_bytes = text.MemoryBytes(),
+                        .wave_tokens = options.wave_tokens,
+                        .forced = forced.get(),
+                        .precision = text.Precision(),
+                        .state = options.state},
+                       store::MakeParquetOpener());
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCancelled || !options.state.empty()) throw;
+    throw Error(ErrorKind::kCancelled,
+                "stopped, and what was measured is lost; with --state FILE the same command would "
+                "go on from there");
+  }
 }
 
 void RunAblate(const AblateOptions& options) {
