@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "apps/cli/ablate_targets.h"
@@ -81,6 +82,15 @@ lab::Ablation Measure(const AblateOptions& options, const lab::TextModel& opened
   }
 }
 
+std::string TitleOf(const std::vector<routing::Intervention>& interventions,
+                    const std::string& model_name) {
+  const bool of_experts =
+      std::any_of(interventions.begin(), interventions.end(),
+                  [](const routing::Intervention& of) { return routing::NamesExperts(of.mode); });
+  return of_experts ? fmt::format("Which expert of {} does all the work?", model_name)
+                    : fmt::format("What {} loses under another routing", model_name);
+}
+
 void RunAblate(const AblateOptions& options) {
   CheckPage(options.page);
   const TextOptions& text = *options.text;
@@ -98,8 +108,7 @@ void RunAblate(const AblateOptions& options) {
       WritePictures(options.pictures, drawing, statement, "What the loss becomes without experts");
   const std::string written =
       WriteExpertPage(options.page,
-                      {.title = fmt::format("Which expert of {} does all the work?",
-                                            statement.description.model_name),
+                      {.title = TitleOf(interventions, statement.description.model_name),
                        .sentences = study::AblationSentences(rows, interventions, model),
                        .command = TypedCommand(*options.app)},
                       drawing, statement, ablation.units);

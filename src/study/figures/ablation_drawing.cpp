@@ -106,18 +106,20 @@ std::vector<std::string> AblationSentences(const std::vector<AblationRow>& rows,
   for (const Ranked& ranked : Rank(rows, interventions)) {
     if (!ranked.dataset.empty()) continue;
     const AblationRow& first = *ranked.rows.front();
-    std::string sentence = fmt::format(
-        "Under {}, {} has the largest effect: the loss goes from {} to {} nats a "
-        "token, by {}.",
-        ranked.mode, PlaceText(Of(first, interventions), model), RealText(first.baseline_loss, 4),
-        RealText(first.loss, 4), WithInterval(first));
-    if (ranked.rows.size() > 1) {
-      const AblationRow& second = *ranked.rows[1];
-      const AblationRow& median = *ranked.rows[ranked.rows.size() / 2];
-      sentence += fmt::format(" Next is {} with {}; the median of the {} is {}.",
-                              PlaceText(Of(second, interventions), model), WithInterval(second),
-                              ranked.rows.size(), RealText(median.effect, 4));
+    const std::string change =
+        fmt::format("the loss goes from {} to {} nats a token, by {}.",
+                    RealText(first.baseline_loss, 4), RealText(first.loss, 4), WithInterval(first));
+    const std::string where = PlaceText(Of(first, interventions), model);
+    if (ranked.rows.size() == 1) {
+      sentences.push_back(fmt::format("Under {} ({}) {}", ranked.mode, where, change));
+      continue;
     }
+    const AblationRow& second = *ranked.rows[1];
+    const AblationRow& median = *ranked.rows[ranked.rows.size() / 2];
+    std::string sentence = fmt::format(
+        "Under {}, {} has the largest effect: {} Next is {} with {}; the median of the {} is {}.",
+        ranked.mode, where, change, PlaceText(Of(second, interventions), model),
+        WithInterval(second), ranked.rows.size(), RealText(median.effect, 4));
     sentences.push_back(std::move(sentence));
   }
   return sentences;

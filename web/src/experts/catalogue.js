@@ -5,13 +5,14 @@ const kHeadings = { mode: "Mode", dataset: "Data set" };
 export const kAblationFigures = [
   {
     figure: "ablation", id: "largest", charts: ["ablation-largest"], headings: kHeadings, numbers: "rows",
-    title: "What the loss gains without an expert",
+    title: "What the loss gains",
     lead: "Nats a predicted token that each intervention adds; the 24 largest, with 95 % intervals.",
     howToRead: "The longer a bar, the more the model needs what was taken out; bars whose intervals overlap widely are hardly told apart, "
       + "and the longest of many is a little too long by luck: measure it again on other text.",
   },
   {
     figure: "ablation", id: "map", charts: ["ablation"], headings: kHeadings, hasInterval: () => false,
+    isThere: (rows) => rows.some((row) => row.expert !== null),  // modes of whole layers have none
     title: "Where it matters: layers and experts",
     lead: "The same effects laid out by layer and expert.",
     howToRead: "Orange: the loss rises without it; blue: it falls; a dot marks a cell whose 95 % interval leaves zero out, "

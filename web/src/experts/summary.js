@@ -6,7 +6,7 @@ import { listing, plural, roughCount } from "../format.js";
 const textOf = (datasets) => (datasets.length <= 4 ? listing(datasets) : `${datasets.length} data sets`);
 
 const done = (page) => (page.figures.ablation
-  ? "Experts were taken out of the routing, and the loss was measured again on the same text: what it gains is what they were worth."
+  ? "The routing was changed, and the loss was measured again on the same text: what it gains is what was lost."
   : "Published criteria for the worth of an expert, side by side with what removing it costs where that was measured.");
 
 export function summary(page) {

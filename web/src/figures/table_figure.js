@@ -74,12 +74,13 @@ function keyList(keys) {
 //   adapt(spec, width, rows) -> spec    a last change before drawing
 //   after(page, layers)                 more below the charts
 //   charts     names of the charts that belong to it; default all of the figure
+//   isThere(rows)   whether the figure has what it draws; default always
 //   numbers    the list whose numbers stand below: "rows" (default) or a further list; with `charts`
 //              none by default, as another entry has them
 //   hasInterval(row)   which rows are expected to have one; default all
 export function tableFigure(page, entry) {
   const figure = page.figures[entry.figure];
-  if (!figure || figure.rows.length === 0) return null;
+  if (!figure || figure.rows.length === 0 || entry.isThere?.(figure.rows) === false) return null;
   const listOf = (name) => (name === "rows" ? figure.rows : figure.more[name]);
   const tableOf = (chart) => listOf(chart.table);
   const charts = figure.charts.filter((chart) => !entry.charts || (entry.charts.includes(chart.name) && tableOf(chart)?.length > 0));
