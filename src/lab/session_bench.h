@@ -1,4 +1,5 @@
-// Prefill and decode of one session, timed: what `run` and `chat` wait for.
+// Prefill and decode of one session, and decode of many streams, timed: what `run` and `chat` wait
+// for.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,11 @@ namespace moescope::lab {
 
 // The rates of one row, and what a token of it costs.
 struct SessionRates {
-  std::vector<double> tokens_per_s;  // a value a run
+  std::vector<double> tokens_per_s;  // a value a run, summed over streams
   double flops_per_token = 0;        // actually run, the head on the last token of a prefill
-  uint64_t bytes_per_token = 0;      // of weights as stored that a decoded token reads
+  // Of decoding: weights as stored that a step reads, over its tokens. Experts are counted as the
+  // run chose them, each once a layer and step.
+  double bytes_per_token = 0;
 };
 
 // Times sessions of one model on random ids, the same each time. Every run must end with the same
@@ -29,8 +32,11 @@ class SessionBench {
   // `n_tokens` at once. Throws Error(kBadInput) beyond the model's context, Error(kInternal) when
   // two runs differ.
   SessionRates Prefill(int n_tokens, int n_runs);
-  // `n_tokens` one by one, each the likeliest after those before it, after a prompt of 16.
-  SessionRates Decode(int n_tokens, int n_runs);
+  // `n_tokens` in each of `n_streams`, one by one, each the likeliest after those before it, after
+  // prompts of 16, all different. A few of the streams are run alone too, and must end alike:
+  // NAlone of them.
+  SessionRates Decode(int n_tokens, int n_streams, int n_runs);
+  static int NAlone(int n_streams);
 
  private:
   const engine::Model& model_;

@@ -60,7 +60,7 @@ void PrintJson(const lab::BenchResult& result) {
                          {"type", row.type},
                          {"level", row.level},
                          {"precision", row.precision},
-                         {"streams", 1},
+                         {"streams", row.n_streams},
                          {"tokens", row.n_tokens},
                          {"tokens_per_s", SpreadJson(row.tokens_per_s)},
                          {"checked", row.checked}};
@@ -92,8 +92,8 @@ void PrintText(const lab::BenchResult& result) {
     fmt::print("int8        {:8.1f} GOPS     {}\n", peak.gops, TypesWithPeak(machine, peak.gops));
   }
   if (result.rows.empty()) return;
-  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision",
-             "tokens", "tokens/s min median max", "share");
+  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>7} {:>8} {:>27}  {}\n", "what", "type", "level",
+             "precision", "streams", "tokens", "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
     std::string share =
         row.limit.empty()
@@ -101,10 +101,10 @@ void PrintText(const lab::BenchResult& result) {
                           Ratio(row.wall_ratio))
             : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
                           row.limit == "dram" ? "DRAM bandwidth" : row.limit + " peak");
-    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what,
-               row.type, row.level, row.precision, FormatCount(static_cast<uint64_t>(row.n_tokens)),
-               row.tokens_per_s.min, row.tokens_per_s.median, row.tokens_per_s.max, share,
-               row.checked);
+    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>7} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n",
+               row.what, row.type, row.level, row.precision, row.n_streams,
+               FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
+               row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
   }
 }
 
@@ -164,6 +164,12 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_option("--tokens", bench.n_tokens,
                  "tokens of one run (default: 16,384; of a prefill 512, decoded 64)")
       ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--streams", bench.streams,
+                 "sequences decoded side by side, such as 1,32: a row of decode each; tokens/s are "
+                 "those of all")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   app.add_option("--chunk", bench.chunk, "tokens of a sequence")
       ->check(CLI::Range(2, 1 << 24))
       ->capture_default_str();

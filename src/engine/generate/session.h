@@ -1,17 +1,14 @@
-// Token-major running: a sequence that grows, its keys and values kept. The same layer code as a
-// sweep, and so the same bits.
+// Token-major running: a sequence that grows, its keys and values kept: a batch of one stream. The
+// same layer code as a sweep, and so the same bits.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
-#include <vector>
 
 #include "base/parallel/thread_pool.h"
+#include "engine/generate/stream_batch.h"
 #include "engine/kernels/kernel_table.h"
-#include "engine/model/kv_cache.h"
 #include "engine/model/model.h"
-#include "engine/model/sweep.h"
 #include "routing/probe.h"
 
 namespace moescope::engine {
@@ -41,15 +38,12 @@ class Session {
   // Forgets the positions from `length` on. Requires: 0 <= length <= this->length().
   void Truncate(int64_t length);
 
-  int64_t length() const { return cache_.length(); }
-  int64_t capacity() const { return cache_.capacity(); }
+  int64_t length() const { return batch_.length(stream_); }
+  int64_t capacity() const { return batch_.context(); }
 
  private:
-  int prefill_rows_;
-  KvCache cache_;
-  Sweep sweep_;
-  Wave wave_;
-  std::vector<float> logits_;
+  StreamBatch batch_;
+  int stream_;
 };
 
 }  // namespace moescope::engine

@@ -1,5 +1,7 @@
 #include "engine/model/kv_cache.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "engine/model/sweep_buffers.h"
 
@@ -14,7 +16,8 @@ uint64_t Floats(const files::ModelConfig& config, int64_t positions) {
 }  // namespace
 
 KvCache::KvCache(const files::ModelConfig& config, int64_t capacity)
-    : kv_dim_(config.kv_dim()),
+    : n_layers_(config.n_layers),
+      kv_dim_(config.kv_dim()),
       capacity_(capacity),
       key_stride_(KeyStride(capacity)),
       keys_(Floats(config, key_stride_), "the keys of a session"),
@@ -23,6 +26,17 @@ KvCache::KvCache(const files::ModelConfig& config, int64_t capacity)
 void KvCache::set_length(int64_t length) {
   MOESCOPE_CHECK(0 <= length && length <= capacity_);
   length_ = length;
+}
+
+void KvCache::CopyLayer(const KvCache& from, int layer, int64_t begin, int64_t end) {
+  MOESCOPE_CHECK(0 <= begin && begin <= end && end <= std::min(capacity_, from.capacity_));
+  MOESCOPE_CHECK(kv_dim_ == from.kv_dim_ && n_layers_ == from.n_layers_);
+  for (int64_t dim = 0; dim < kv_dim_; ++dim) {
+    const float* keys = from.Keys(layer) + dim * from.key_stride_;
+    std::copy(keys + begin, keys + end, Keys(layer) + dim * key_stride_ + begin);
+  }
+  const float* values = from.Values(layer);
+  std::copy(values + begin * kv_dim_, values + end * kv_dim_, Values(layer) + begin * kv_dim_);
 }
 
 uint64_t KvCache::Bytes(const files::ModelConfig& config, int64_t capacity) {

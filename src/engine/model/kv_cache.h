@@ -22,14 +22,20 @@ class KvCache {
   void set_length(int64_t length);
 
   // [kv_dim, key_stride()] transposed: element (dim, position) at dim * key_stride() + position.
-  float* Keys(int layer) { return keys_.data() + layer * kv_dim_ * key_stride_; }
+  float* Keys(int layer) const { return keys_.data() + layer * kv_dim_ * key_stride_; }
   int64_t key_stride() const { return key_stride_; }
   // [capacity, kv_dim]
-  float* Values(int layer) { return values_.data() + layer * kv_dim_ * capacity_; }
+  float* Values(int layer) const { return values_.data() + layer * kv_dim_ * capacity_; }
+
+  // Copies the positions [begin, end) of a layer from another cache of the same model; set_length
+  // takes them in. Layers may be copied at the same time.
+  void CopyLayer(const KvCache& from, int layer, int64_t begin, int64_t end);
+  int n_layers() const { return n_layers_; }
 
   static uint64_t Bytes(const files::ModelConfig& config, int64_t capacity);
 
  private:
+  int n_layers_;
   int64_t kv_dim_, capacity_, key_stride_;
   int64_t length_ = 0;
   AlignedBuffer<float> keys_, values_;

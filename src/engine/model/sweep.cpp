@@ -79,6 +79,13 @@ void Wave::AddFork(int64_t of, int32_t branch, int layer) {
   sequence_begin.push_back(n_rows());
 }
 
+void Wave::Reserve(size_t n_rows, size_t n_sequences) {
+  rows.reserve(n_rows);
+  sequence_begin.reserve(n_sequences + 1);
+  caches.reserve(n_sequences);
+  forks.reserve(n_sequences);
+}
+
 void Wave::clear() {
   forks.clear();
   rows.clear();
@@ -378,8 +385,14 @@ double Sweep::flops() const {
   return state_->flops;
 }
 
+void Sweep::Logits(std::span<const int64_t> rows, std::span<float> out) {
+  state_->Logits(rows, out);
+}
+
 std::vector<float> Sweep::Logits(std::span<const int64_t> rows) {
-  return state_->Logits(rows);
+  std::vector<float> logits(rows.size() * static_cast<size_t>(state_->shape.vocab_size));
+  state_->Logits(rows, logits);
+  return logits;
 }
 
 }  // namespace moescope::engine

@@ -23,7 +23,7 @@ struct Sweep::State {
         const SweepOptions& options);
 
   void Run(const Wave& wave, std::span<routing::Probe* const> probes);
-  std::vector<float> Logits(std::span<const int64_t> rows);
+  void Logits(std::span<const int64_t> rows, std::span<float> out);
 
   struct Range {
     int64_t begin, end;
@@ -108,6 +108,8 @@ struct Sweep::State {
 
   // Losses (sweep_head.cpp).
   void RunHead();
+  // Columns of the head that a task of Logits takes: a multiple of 64.
+  int64_t HeadColumns() const;
   // Whether the next row of the wave is the next token of this row's sequence.
   bool Continues(size_t row) const;
 
