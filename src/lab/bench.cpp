@@ -186,19 +186,21 @@ BenchRow SessionRow(const BenchOptions& options, int n_streams) {
       engine::Model::Open(options.model, options.read_weights ? engine::Model::Residency::kRead
                                                               : engine::Model::Residency::kMapped);
   ThreadPool pool(options.n_threads);
-  SessionBench bench(*model, pool, options.precision, options.memory_bytes);
+  SessionBench bench(*model, pool, options.precision, options.kv, options.memory_bytes);
   const bool decodes = n_streams > 0;
   const int n_tokens = options.n_tokens > 0 ? static_cast<int>(options.n_tokens)
                        : decodes            ? kDecodeTokens
                                             : kPrefillTokens;
-  const SessionRates rates = decodes ? bench.Decode(n_tokens, n_streams, options.n_runs)
-                                     : bench.Prefill(n_tokens, options.n_runs);
+  const SessionRates rates =
+      decodes ? bench.Decode({n_streams, options.prompt_tokens, n_tokens}, options.n_runs)
+              : bench.Prefill(n_tokens, options.n_runs);
   BenchRow row;
   row.what = decodes ? "decode" : "prefill";
   const DType dtype = model->checkpoint().tensor({files::TensorKind::kGateProj, 0, 0}).dtype;
   row.type = Name(dtype);
   row.level = Name(engine::SelectKernels().level);
   row.precision = Name(options.precision);
+  row.kv = Name(options.kv);
   row.n_streams = std::max(n_streams, 1);
   row.n_tokens = n_tokens;
   row.tokens_per_s = SpreadOf(rates.tokens_per_s);

@@ -17,8 +17,10 @@ struct BenchOptions {
   std::vector<std::string> what;  // "sweep", "prefill", "decode", "trace_overhead"
   int64_t n_tokens = 0;           // 0: 512 of a prefill, 64 decoded, else 16,384
   engine::Precision precision = engine::Precision::kExact;
+  DType kv = DType::kF32;  // of keys and values, in prefill and decode
   int chunk = 512;
   std::vector<int> streams = {1};  // sequences decoded side by side, a row each
+  int prompt_tokens = 16;          // before the decoded ones
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;
@@ -35,12 +37,14 @@ struct BenchRow {
   std::string type;  // storage type of the expert weights
   std::string level;
   std::string precision;
+  std::string kv;  // type of keys and values: prefill and decode
   int n_streams = 1;
   int64_t n_tokens = 0;  // of a stream
   Spread tokens_per_s;   // of all streams
   double gflops = 0;     // 10^9 floating-point operations actually run per second, at the median
-  double gb_per_s = 0;   // 10^9 bytes of weights read per second, at the median: decode
-  std::string limit;     // "fp32", "int8", "dram"; of many streams the one they are nearer to
+  // 10^9 bytes of weights, keys and values read per second, at the median: decode.
+  double gb_per_s = 0;
+  std::string limit;          // "fp32", "int8", "dram"; of many streams the one they are nearer to
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
   // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour

@@ -18,8 +18,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kPromptTokens = 16;
-
 // A fixed linear congruential sequence, another one for each seed.
 std::vector<int32_t> RandomIds(int n, int vocab_size, int seed = 0) {
   std::vector<int32_t> ids(static_cast<size_t>(n));
@@ -155,15 +153,15 @@ class DecodeRun {
 }  // namespace
 
 SessionBench::SessionBench(const engine::Model& model, ThreadPool& pool,
-                           engine::Precision precision, uint64_t memory_bytes)
-    : model_(model), pool_(pool), precision_(precision), memory_bytes_(memory_bytes) {}
+                           engine::Precision precision, DType kv, uint64_t memory_bytes)
+    : model_(model), pool_(pool), precision_(precision), kv_(kv), memory_bytes_(memory_bytes) {}
 
 SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> ids = RandomIds(n_tokens, config.vocab_size);
   engine::Session session(
       model_, engine::SelectKernels(), pool_,
-      {.context = n_tokens, .memory_bytes = memory_bytes_, .precision = precision_});
+      {.context = n_tokens, .memory_bytes = memory_bytes_, .precision = precision_, .kv = kv_});
   SessionRates rates;
   rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
     session.Truncate(0);
@@ -182,17 +180,19 @@ int SessionBench::NAlone(int n_streams) {
   return std::min(n_streams, 4);
 }
 
-SessionRates SessionBench::Decode(int n_tokens, int n_streams, int n_runs) {
+SessionRates SessionBench::Decode(const DecodeShape& shape, int n_runs) {
   const files::ModelConfig& config = model_.config();
+  const auto [n_streams, prompt_tokens, n_tokens] = shape;
   std::vector<std::vector<int32_t>> prompts;
   for (int i = 0; i < n_streams; ++i) {
-    prompts.push_back(RandomIds(kPromptTokens, config.vocab_size, i));
+    prompts.push_back(RandomIds(prompt_tokens, config.vocab_size, i));
   }
   engine::StreamBatch batch(model_, engine::SelectKernels(), pool_,
                             {.max_streams = n_streams,
-                             .context = kPromptTokens + n_tokens,
+                             .context = prompt_tokens + n_tokens,
                              .memory_bytes = memory_bytes_,
-                             .precision = precision_});
+                             .precision = precision_,
+                             .kv = kv_});
   SessionRates rates;
   std::vector<float> expected;
   rates.tokens_per_s = Rates(n_runs, n_tokens * n_streams, [&](std::vector<float>& logits) {
@@ -223,10 +223,11 @@ SessionRates SessionBench::Decode(int n_tokens, int n_streams, int n_runs) {
     CheckEqual(run.Logits(), std::span(expected).subspan(stream * vocab, vocab),
                "a stream by itself");
   }
-  rates.flops_per_token =
-      LayerFlops(config) + ScoreFlops(config, kPromptTokens + n_tokens / 2.0) + HeadFlops(config);
-  rates.bytes_per_token =
-      BytesRead(model_.checkpoint(), n_tokens, counter.n_read()) / (n_tokens * n_streams);
+  const double mean_length = prompt_tokens + (n_tokens + 1) / 2.0;
+  rates.flops_per_token = LayerFlops(config) + ScoreFlops(config, mean_length) + HeadFlops(config);
+  const double of_weights = BytesRead(model_.checkpoint(), n_tokens, counter.n_read());
+  const auto of_a_position = static_cast<double>(engine::KvCache::BytesOfPosition(config, kv_));
+  rates.bytes_per_token = of_weights / (n_tokens * n_streams) + of_a_position * mean_length;
   return rates;
 }
 

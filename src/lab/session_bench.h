@@ -16,9 +16,15 @@ namespace moescope::lab {
 struct SessionRates {
   std::vector<double> tokens_per_s;  // a value a run, summed over streams
   double flops_per_token = 0;        // actually run, the head on the last token of a prefill
-  // Of decoding: weights as stored that a step reads, over its tokens. Experts are counted as the
-  // run chose them, each once a layer and step.
+  // Of decoding: what a step reads, over its tokens: weights as stored, keys and values. Experts
+  // are counted as the run chose them, each once a layer and step.
   double bytes_per_token = 0;
+};
+
+struct DecodeShape {
+  int n_streams = 1;
+  int prompt_tokens = 16;  // of each stream; all prompts differ
+  int n_tokens = 64;       // then decoded, of each stream
 };
 
 // Times sessions of one model on random ids, the same each time. Every run must end with the same
@@ -26,22 +32,22 @@ struct SessionRates {
 class SessionBench {
  public:
   // The first run of each kind is not counted: it pages the weights in.
-  SessionBench(const engine::Model& model, ThreadPool& pool, engine::Precision precision,
+  SessionBench(const engine::Model& model, ThreadPool& pool, engine::Precision precision, DType kv,
                uint64_t memory_bytes);
 
   // `n_tokens` at once. Throws Error(kBadInput) beyond the model's context, Error(kInternal) when
   // two runs differ.
   SessionRates Prefill(int n_tokens, int n_runs);
-  // `n_tokens` in each of `n_streams`, one by one, each the likeliest after those before it, after
-  // prompts of 16, all different. A few of the streams are run alone too, and must end alike:
-  // NAlone of them.
-  SessionRates Decode(int n_tokens, int n_streams, int n_runs);
+  // Tokens of all streams side by side, each the likeliest after those before it. A few of the
+  // streams are run alone too, and must end alike: NAlone of them.
+  SessionRates Decode(const DecodeShape& shape, int n_runs);
   static int NAlone(int n_streams);
 
  private:
   const engine::Model& model_;
   ThreadPool& pool_;
   engine::Precision precision_;
+  DType kv_;  // type of keys and values
   uint64_t memory_bytes_;
 };
 

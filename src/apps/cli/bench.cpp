@@ -13,6 +13,7 @@
 #include "apps/cli/command.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "engine/model/kv_cache.h"
 #include "lab/bench.h"
 #include "lab/shape_model.h"
 
@@ -64,6 +65,7 @@ void PrintJson(const lab::BenchResult& result) {
                          {"tokens", row.n_tokens},
                          {"tokens_per_s", SpreadJson(row.tokens_per_s)},
                          {"checked", row.checked}};
+    if (!row.kv.empty()) json["kv"] = row.kv;
     if (!row.limit.empty()) {
       json["limit"] = row.limit;
       json["share_of_limit"] = row.share_of_limit;
@@ -133,7 +135,7 @@ std::function<void()> AddBench(CLI::App& app) {
     lab::BenchOptions bench;
     lab::ShapeModelOptions shape;
     std::string memory, type = "Q4_K", cache;
-    std::string precision = "exact", weights = "mapped";
+    std::string precision = "exact", weights = "mapped", kv = "f32";
     bool machine_only = false;
     bool json = false;
   };
@@ -157,6 +159,9 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_option("--precision", options->precision, "exact or fast")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
+  app.add_option("--kv", options->kv, "type of keys and values of prefill and decode")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+      ->capture_default_str();
   app.add_option("--weights", options->weights, "how weights reach memory")
       ->check(CLI::IsMember({"mapped", "read"}))
       ->capture_default_str();
@@ -169,6 +174,9 @@ std::function<void()> AddBench(CLI::App& app) {
                  "those of all")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--prompt", bench.prompt_tokens, "tokens of a stream before those decoded")
+      ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
   app.add_option("--chunk", bench.chunk, "tokens of a sequence")
       ->check(CLI::Range(2, 1 << 24))
@@ -187,6 +195,7 @@ std::function<void()> AddBench(CLI::App& app) {
       result.machine = lab::BenchMachine(chosen.n_threads);
     } else {
       chosen.precision = engine::ParsePrecision(options->precision);
+      chosen.kv = engine::ParseKvType(options->kv);
       chosen.read_weights = options->weights == "read";
       if (!options->shape.shape.empty()) {
         options->shape.dtype = ParseType(options->type);

@@ -120,6 +120,7 @@ class Chat {
     const nlohmann::ordered_json answer = {{"rows", rows},
                                            {"model", opened_.model->checkpoint().Identity()},
                                            {"precision", options_.generation.precision},
+                                           {"kv", options_.generation.kv},
                                            {"kernel_level", Name(engine::SelectKernels().level)}};
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "engine/model/kv_cache.h"
 
 namespace moescope::cli {
 
@@ -46,6 +47,10 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
                  "exact, or fast: activations rounded to 8 bits where weights are quantised")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
+  app.add_option("--kv", options.kv,
+                 "type of keys and values in the cache: f32, or with --precision fast f16, q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+      ->capture_default_str();
 }
 
 engine::Model::Residency GenerationOptions::Residency() const {
@@ -56,7 +61,8 @@ engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& conf
   const int fallback = std::min(config.context, kDefaultContext);
   return {.context = context > 0 ? context : fallback,
           .memory_bytes = memory.empty() ? 0 : ParseBytes(memory),
-          .precision = engine::ParsePrecision(precision)};
+          .precision = engine::ParsePrecision(precision),
+          .kv = engine::ParseKvType(kv)};
 }
 
 }  // namespace moescope::cli

@@ -21,6 +21,7 @@ struct GenerationOptions {
   std::string memory;
   std::string weights = "mapped";
   std::string precision = "exact";
+  std::string kv = "f32";
   bool ignore_end = false;
   engine::GenerateOptions generate;
 
@@ -32,7 +33,7 @@ struct GenerationOptions {
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,
-// --ignore-end, --memory, --weights, --precision.
+// --ignore-end, --memory, --weights, --precision, --kv.
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
 }  // namespace moescope::cli

@@ -204,6 +204,7 @@ class Runner {
         {"seed", sampling.seed},
         {"model", opened_.model->checkpoint().Identity()},
         {"precision", options_.generation.precision},
+        {"kv", options_.generation.kv},
         {"kernel_level", Name(kernels_.level)}};
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }

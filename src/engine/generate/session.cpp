@@ -12,7 +12,8 @@ Session::Session(const Model& model, const KernelTable& kernels, ThreadPool& poo
               .wave_rows = options.prefill_rows,
               .experts_per_token = options.experts_per_token,
               .memory_bytes = options.memory_bytes,
-              .precision = options.precision}),
+              .precision = options.precision,
+              .kv = options.kv}),
       stream_(batch_.Add({})) {}
 
 std::span<const float> Session::Advance(std::span<const int32_t> ids,

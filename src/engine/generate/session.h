@@ -19,13 +19,13 @@ struct SessionOptions {
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   uint64_t memory_bytes = 0;  // for cache and buffers; 0: what is available
   Precision precision = Precision::kExact;
+  DType kv = DType::kF32;  // type of keys and values: F32, F16, Q8_0; `exact` is F32 only
 };
 
 // Not thread-safe; spreads its work on the pool. The model, kernels and pool must outlive it.
 class Session {
  public:
-  // Throws Error(kBadInput) for a context the model does not have, Error(kResource) naming needed
-  // and available bytes before anything is allocated.
+  // Throws as StreamBatch.
   Session(const Model& model, const KernelTable& kernels, ThreadPool& pool,
           const SessionOptions& options);
 

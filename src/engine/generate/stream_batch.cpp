@@ -31,10 +31,11 @@ StreamBatchOptions Checked(const Model& model, const ThreadPool& pool,
                                           std::to_string(config.context) + " tokens, found " +
                                           std::to_string(options.context));
   }
+  CheckKvType(config, options.precision, options.kv);
   const int k =
       options.experts_per_token > 0 ? options.experts_per_token : config.experts_per_token;
   const auto n_streams = static_cast<uint64_t>(options.max_streams);
-  const uint64_t of_a_stream = KvCache::Bytes(config, options.context) +
+  const uint64_t of_a_stream = KvCache::Bytes(config, options.context, options.kv) +
                                static_cast<uint64_t>(options.context) * sizeof(int32_t) +
                                static_cast<uint64_t>(config.vocab_size) * sizeof(float);
   const uint64_t needed =
@@ -75,7 +76,7 @@ StreamBatch::StreamBatch(const Model& model, const KernelTable& kernels, ThreadP
   const auto n_streams = static_cast<size_t>(options.max_streams);
   streams_.reserve(n_streams);
   for (size_t i = 0; i < n_streams; ++i) {
-    streams_.push_back({.cache = KvCache(model.config(), context_), .ids = {}});
+    streams_.push_back({.cache = KvCache(model.config(), context_, options.kv), .ids = {}});
     streams_.back().ids.reserve(static_cast<size_t>(context_));
   }
   prompts_.reserve(n_streams);
@@ -125,10 +126,9 @@ void StreamBatch::CheckTokens(int64_t n_before, std::span<const int32_t> ids) co
   }
   for (int32_t id : ids) {
     if (0 <= id && id < vocab_size_) continue;
-    throw Error(ErrorKind::kBadInput, "cannot run a token: expected an id below " +
-                                          std::to_string(vocab_size_) + ", found " +
-                                          std::to_string(id) +
-                                          "; is it another model's tokenizer?");
+    throw Error(ErrorKind::kBadInput,
+                "cannot run a token: expected an id below " + std::to_string(vocab_size_) +
+                    ", found " + std::to_string(id) + "; is it another model's tokenizer?");
   }
 }
 
@@ -175,8 +175,8 @@ void StreamBatch::Share(Stream& to) {
   int64_t end = begin + kWorthSharing - 1;
   for (const Stream& from : streams_) {
     if (&from == &to || from.cache.length() <= end) continue;
-    const int64_t common = std::min({CommonLength(from.ids, to.ids), from.cache.length(),
-                                     std::ssize(to.ids) - 1});
+    const int64_t common =
+        std::min({CommonLength(from.ids, to.ids), from.cache.length(), std::ssize(to.ids) - 1});
     if (common <= end) continue;
     best = &from;
     end = common;
@@ -193,7 +193,8 @@ void StreamBatch::Share(Stream& to) {
 bool StreamBatch::ShouldWait(const Stream& stream) const {
   return std::any_of(streams_.begin(), streams_.end(), [&](const Stream& other) {
     if (!other.in_use || other.turn >= stream.turn) return false;
-    const int64_t common = std::min(CommonLength(other.ids, stream.ids), std::ssize(stream.ids) - 1);
+    const int64_t common =
+        std::min(CommonLength(other.ids, stream.ids), std::ssize(stream.ids) - 1);
     return common >= stream.cache.length() + kWorthSharing && common > other.cache.length();
   });
 }
@@ -222,9 +223,8 @@ void StreamBatch::FillWave() {
     if (n == 1) AddToWave(i, 1);
     if (n > 1) prompts_.push_back(i);
   }
-  std::sort(prompts_.begin(), prompts_.end(), [&](int a, int b) {
-    return At(a).turn < At(b).turn;
-  });
+  std::sort(prompts_.begin(), prompts_.end(),
+            [&](int a, int b) { return At(a).turn < At(b).turn; });
   for (int i : prompts_) {
     const int64_t room = wave_rows_ - wave_.n_rows();
     if (room == 0) break;

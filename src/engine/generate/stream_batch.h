@@ -1,6 +1,6 @@
-// Many sequences that grow side by side, as a server has them: a step runs what waits in all of them
-// as one wave, so that each weight is read once for all. Streams never see each other, and each has
-// the bits it would have alone.
+// Many sequences that grow side by side, as a server has them: a step runs what waits in all of
+// them as one wave, so that each weight is read once for all. Streams never see each other, and
+// each has the bits it would have alone.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,7 @@ struct StreamBatchOptions {
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   uint64_t memory_bytes = 0;  // for caches and buffers; 0: what is available
   Precision precision = Precision::kExact;
+  DType kv = DType::kF32;  // type of keys and values: F32, F16, Q8_0; `exact` is F32 only
 };
 
 // Everything is allocated at the beginning: a cache of `context` positions for each stream, and
@@ -33,8 +34,8 @@ struct StreamBatchOptions {
 // Not thread-safe; spreads its work on the pool. The model, kernels and pool must outlive it.
 class StreamBatch {
  public:
-  // Throws Error(kBadInput) for a context the model does not have, Error(kResource) naming needed
-  // and available bytes before anything is allocated.
+  // Throws Error(kBadInput) for a context the model does not have, as CheckKvType, Error(kResource)
+  // naming needed and available bytes before anything is allocated.
   StreamBatch(const Model& model, const KernelTable& kernels, ThreadPool& pool,
               const StreamBatchOptions& options);
 
@@ -43,8 +44,8 @@ class StreamBatch {
   // Throws Error(kBadInput) for ids that do not fit into the context or are no tokens of the model,
   // Error(kResource) when there are max_streams() already; the others go on.
   int Add(std::span<const int32_t> ids);
-  // Tokens to run after those the stream has. Throws Error(kBadInput) as Add; the stream is as before
-  // and can be read, cut or removed, the others go on.
+  // Tokens to run after those the stream has. Throws Error(kBadInput) as Add; the stream is as
+  // before and can be read, cut or removed, the others go on.
   void Append(int stream, std::span<const int32_t> ids);
   // Forgets the tokens from `length` on, run or waiting. Requires: 0 <= length <= n_tokens(stream).
   void Truncate(int stream, int64_t length);
@@ -52,10 +53,10 @@ class StreamBatch {
 
   // Runs one wave: first the streams in which one token waits, then, as far as rows go, the longest
   // waiting prompts. One that begins like another whose turn is earlier is left out until that one
-  // has run what they share. Returns the number of rows, 0 when nothing waits. Probes see the rows as a
-  // sweep's, `sequence` being the stream, but not what was copied.
-  // Requires: probes that edit are the same in all steps, since what is copied has seen them.
-  // Throws as Sweep::Run; all streams are then as before, and the rows still wait.
+  // has run what they share. Returns the number of rows, 0 when nothing waits. Probes see the rows
+  // as a sweep's, `sequence` being the stream, but not what was copied. Requires: probes that edit
+  // are the same in all steps, since what is copied has seen them. Throws as Sweep::Run; all
+  // streams are then as before, and the rows still wait.
   int64_t Step(std::span<routing::Probe* const> probes = {});
   // Whether the last step ran the last token of the stream, and no more has come since.
   bool HasLogits(int stream) const;
@@ -65,7 +66,7 @@ class StreamBatch {
 
   int max_streams() const { return static_cast<int>(streams_.size()); }
   int64_t context() const { return context_; }
-  int64_t length(int stream) const { return At(stream).cache.length(); }  // tokens run
+  int64_t length(int stream) const { return At(stream).cache.length(); }     // tokens run
   int64_t n_tokens(int stream) const { return std::ssize(At(stream).ids); }  // and waiting
   int64_t n_waiting(int stream) const { return n_tokens(stream) - length(stream); }
   // Positions that were copied from another stream instead of run, so far.
@@ -97,9 +98,9 @@ class StreamBatch {
 
   // The step being run.
   Wave wave_;
-  std::vector<int> prompts_;       // streams in which more than one token waits, by turn
+  std::vector<int> prompts_;        // streams in which more than one token waits, by turn
   std::vector<int64_t> last_rows_;  // of the streams that get logits
-  std::vector<float> logits_;      // [max_streams, vocab_size]
+  std::vector<float> logits_;       // [max_streams, vocab_size]
 };
 
 }  // namespace moescope::engine

@@ -61,11 +61,21 @@ std::vector<Script> Scripts(int n, int vocab_size) {
   return scripts;
 }
 
+struct Numbers {
+  Precision precision = Precision::kExact;
+  DType kv = DType::kF32;
+};
+constexpr Numbers kAllNumbers[] = {{Precision::kExact, DType::kF32},
+                                   {Precision::kFast, DType::kF32},
+                                   {Precision::kFast, DType::kF16},
+                                   {Precision::kFast, DType::kQ8_0}};
+
 // Logits after the prompt and after each token of the rest, by a session of its own.
-Logits Alone(const Model& model, const KernelTable& kernels, Precision precision,
+Logits Alone(const Model& model, const KernelTable& kernels, Numbers numbers,
              const Script& script) {
   ThreadPool pool(1);
-  Session session(model, kernels, pool, {.context = 64, .precision = precision});
+  Session session(model, kernels, pool,
+                  {.context = 64, .precision = numbers.precision, .kv = numbers.kv});
   Logits all = Copy(session.Advance(script.prompt));
   for (const int32_t& id : script.rest) {
     const std::span<const float> logits = session.Advance({&id, 1});
@@ -75,7 +85,7 @@ Logits Alone(const Model& model, const KernelTable& kernels, Precision precision
 }
 
 // The same by a batch in which the others join, go on and end as their scripts say.
-std::vector<Logits> Together(const Model& model, const KernelTable& kernels, Precision precision,
+std::vector<Logits> Together(const Model& model, const KernelTable& kernels, Numbers numbers,
                              const std::vector<Script>& scripts, int n_threads, int wave_rows) {
   ThreadPool pool(n_threads);
   const auto n = scripts.size();
@@ -83,7 +93,8 @@ std::vector<Logits> Together(const Model& model, const KernelTable& kernels, Pre
                     {.max_streams = static_cast<int>(n),
                      .context = 64,
                      .wave_rows = wave_rows,
-                     .precision = precision});
+                     .precision = numbers.precision,
+                     .kv = numbers.kv});
   std::vector<Logits> all(n);
   std::vector<int> stream(n, -1);
   std::vector<size_t> n_appended(n, 0);
@@ -113,17 +124,17 @@ TEST(StreamBatch, GivesEveryStreamTheBitsItHasAlone) {
     if (kernels == nullptr) continue;
     const bool slow = level == KernelLevel::kScalar;
     const std::vector<Script> scripts = Scripts(slow ? 8 : 32, model->config().vocab_size);
-    for (Precision precision : {Precision::kExact, Precision::kFast}) {
+    for (const Numbers& numbers : kAllNumbers) {
       std::vector<Logits> expected;
       for (const Script& script : scripts) {
-        expected.push_back(Alone(*model, *kernels, precision, script));
+        expected.push_back(Alone(*model, *kernels, numbers, script));
       }
       for (int n_threads : slow ? std::vector<int>{3} : std::vector<int>{1, 2, 3, 16}) {
         for (int wave_rows : {40, 512}) {
-          EXPECT_TRUE(Together(*model, *kernels, precision, scripts, n_threads, wave_rows) ==
+          EXPECT_TRUE(Together(*model, *kernels, numbers, scripts, n_threads, wave_rows) ==
                       expected)
-              << Name(level) << ", " << Name(precision) << ", threads " << n_threads << ", rows "
-              << wave_rows;
+              << Name(level) << ", " << Name(numbers.precision) << ", " << Name(numbers.kv)
+              << ", threads " << n_threads << ", rows " << wave_rows;
         }
       }
     }
@@ -187,6 +198,44 @@ TEST_F(StreamBatchTest, CopiesWhatAnotherStreamHasRunOfAPrompt) {
   EXPECT_EQ(Copy(batch.Logits(again)), AfterAlone(Joined(a, other)));
 }
 
+TEST_F(StreamBatchTest, CopiesKeysAndValuesOfEveryType) {
+  const auto demo = Model::Open(DemoModel());
+  const Ids prompt = RandomIds(70, demo->config().vocab_size, 1);
+  for (DType kv : {DType::kF32, DType::kF16, DType::kQ8_0}) {
+    const StreamBatchOptions options = {
+        .max_streams = 2, .context = 100, .precision = Precision::kFast, .kv = kv};
+    StreamBatch batch(*demo, SelectKernels(), pool_, options);
+    const int first = batch.Add(prompt);
+    batch.Step();
+    const Logits expected = Copy(batch.Logits(first));
+    const int second = batch.Add(prompt);
+    EXPECT_EQ(batch.Step(), 1);
+    EXPECT_EQ(Copy(batch.Logits(second)), expected) << Name(kv);
+  }
+}
+
+TEST_F(StreamBatchTest, RefusesTypesOfKeysThatDoNotFit) {
+  const auto refused = [&](const Model& model, Precision precision, DType kv, ErrorKind kind) {
+    try {
+      StreamBatch(model, SelectKernels(), pool_, {.context = 10, .precision = precision, .kv = kv});
+      ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind) << error.what();
+    }
+  };
+  refused(*model_, Precision::kExact, DType::kF16, ErrorKind::kBadInput);
+  ASSERT_NE(model_->config().head_dim % 32, 0);
+  refused(*model_, Precision::kFast, DType::kQ8_0, ErrorKind::kUnsupported);
+}
+
+TEST(KvCache, CountsTheBytesOfItsType) {
+  const auto demo = Model::Open(DemoModel());  // 8 layers, 2 heads of 32 dimensions
+  EXPECT_EQ(KvCache::BytesOfPosition(demo->config(), DType::kF32), 8 * 2 * 2 * 128);
+  EXPECT_EQ(KvCache::BytesOfPosition(demo->config(), DType::kF16), 8 * 2 * 2 * 64);
+  EXPECT_EQ(KvCache::BytesOfPosition(demo->config(), DType::kQ8_0), 8 * 2 * 2 * 34);
+  EXPECT_EQ(KvCache::Bytes(demo->config(), 1000, DType::kQ8_0), 1000 * 8 * 2 * 2 * 34);
+}
+
 TEST_F(StreamBatchTest, RunsASharedPromptOnceWhenStreamsArriveTogether) {
   const Ids prefix = Random(100, 1);
   StreamBatch batch = Batch(8, 200, /*wave_rows=*/64);
@@ -197,8 +246,8 @@ TEST_F(StreamBatchTest, RunsASharedPromptOnceWhenStreamsArriveTogether) {
     streams.push_back(batch.Add(prompts.back()));
   }
   EXPECT_EQ(batch.Step(), 64);
-  EXPECT_EQ(batch.Step(), 41);       // the rest of the first one
-  EXPECT_EQ(batch.Step(), 7 * 5);    // what the others do not share
+  EXPECT_EQ(batch.Step(), 41);     // the rest of the first one
+  EXPECT_EQ(batch.Step(), 7 * 5);  // what the others do not share
   EXPECT_EQ(batch.n_copied(), 700);
   for (size_t i = 1; i < 8; ++i) {
     EXPECT_EQ(Copy(batch.Logits(streams[i])), AfterAlone(prompts[i])) << i;
@@ -235,8 +284,11 @@ TEST_F(StreamBatchTest, LeavesTheOthersAloneWhenOneIsRefused) {
   refused([&] { batch.Append(of_full, Random(1, 3)); }, ErrorKind::kBadInput);
   refused([&] { batch.Add(Random(31, 3)); }, ErrorKind::kBadInput);
   refused([&] { batch.Add(Random(3, 3)); }, ErrorKind::kResource);
-  refused([&] { batch.Append(of_other, Ids{0, model_->config().vocab_size}); },
-          ErrorKind::kBadInput);
+  refused(
+      [&] {
+        batch.Append(of_other, Ids{0, model_->config().vocab_size});
+      },
+      ErrorKind::kBadInput);
   const Ids next = Random(1, 4);
   batch.Append(of_other, next);
   EXPECT_EQ(batch.Step(), 1);

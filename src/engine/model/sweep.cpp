@@ -9,6 +9,7 @@
 #include "base/cancellation.h"
 #include "base/error.h"
 #include "engine/model/sweep_state.h"
+#include "engine/ops/attention.h"
 
 namespace moescope::engine {
 namespace {
@@ -153,11 +154,13 @@ void Sweep::State::PlaceSequences() {
     const int64_t end = first + length;
     if (cache == nullptr) {
       const int64_t stride = KeyStride(length);
-      places.push_back({next, stride, values + begin * shape.kv_dim, 0});
+      places.push_back(
+          {next, stride, values + begin * shape.kv_dim, shape.kv_dim, shape.head_dim, 0, nullptr});
       next += stride * shape.kv_dim;
     } else {
       MOESCOPE_CHECK(end <= cache->capacity());
-      places.push_back({nullptr, cache->key_stride(), nullptr, first});
+      places.push_back({nullptr, cache->key_stride(), nullptr, shape.head_dim,
+                        cache->capacity() * shape.head_dim, first, cache});
     }
     // The last block of a sequence has most keys: long tasks first, so that the end is even.
     for (int64_t block = (end - 1) / kQueryBlock; block >= first / kQueryBlock; --block) {
@@ -171,10 +174,11 @@ void Sweep::State::PlaceSequences() {
 
 void Sweep::State::PlaceCaches() {
   for (size_t s = 0; s < places.size(); ++s) {
-    KvCache* cache = wave->caches[s];
+    const KvCache* cache = wave->caches[s];
     if (cache == nullptr) continue;
-    places[s].keys = cache->Keys(layer);
-    places[s].values = cache->Values(layer);
+    if (places[s].stored()) continue;
+    places[s].keys = cache->TransposedKeys(layer);
+    places[s].values = reinterpret_cast<float*>(cache->Values(layer, 0));
   }
 }
 

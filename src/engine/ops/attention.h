@@ -5,9 +5,13 @@
 #include <cstdint>
 
 #include "base/function_ref.h"
+#include "base/tensor/dtype.h"
 #include "engine/kernels/kernel_table.h"
 
 namespace moescope::engine {
+
+// Queries of an attention task; blocks start at multiples of it within a sequence.
+inline constexpr int kQueryBlock = 32;
 
 // Queries at positions [first_position, first_position + n_queries) of one sequence, `n_heads`
 // query heads side by side, and the keys and values of the positions up to the last of them.
@@ -23,6 +27,10 @@ struct AttentionBlock {
   int n_heads = 0;
   int head_dim = 0;
   int window = 0;  // a query sees its own key and the window - 1 before it; 0: all
+  // Instead of `keys` and `values`: rows of another type, [n_keys, head_dim] in one piece.
+  DType type = DType::kF32;
+  const std::byte* stored_keys = nullptr;
+  const std::byte* stored_values = nullptr;
   int n_keys() const { return first_position + n_queries; }
 };
 
@@ -30,12 +38,16 @@ struct AttentionBlock {
 using AttentionWatcher =
     FunctionRef<void(int head, int first_key, int n_keys, const float* weights)>;
 
+// Floats of scratch that blocks of `n_queries` need that see at most `n_keys` keys.
+size_t AttentionFloats(int n_queries, int64_t n_keys, int64_t head_dim);
+
 // Overwrites the queries with softmax(queries . keys) . values, each query seeing the keys up to
-// its own position, as far back as the window. `scores`: scratch of n_queries * n_keys() floats.
+// its own position, as far back as the window. `scratch`: AttentionFloats.
 // A row depends only on its own query and the keys before it, not on the block it came in: sums
 // over keys start at position 0, or at a multiple of kSumBlock behind which all keys are masked,
-// and what is masked of a row are exact zeros.
-void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scores,
+// and what is masked of a row are exact zeros. Of stored types values are summed in blocks of 256
+// keys, so their bits are not those of the same numbers in float32.
+void Attend(const KernelTable& kernels, const AttentionBlock& block, float* scratch,
             const AttentionWatcher* watcher = nullptr);
 
 }  // namespace moescope::engine
