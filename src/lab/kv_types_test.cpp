@@ -44,8 +44,8 @@ std::vector<int32_t> SampleIds(const TextModel& opened) {
 }
 
 struct Answers {
-  std::vector<double> losses;       // nats, of each token
-  std::vector<int64_t> likeliest;   // after each token
+  std::vector<double> losses;      // nats, of each token
+  std::vector<int64_t> likeliest;  // after each token
   double MeanLoss() const {
     return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
   }
@@ -55,10 +55,9 @@ struct Answers {
 Answers Teach(const TextModel& opened, const std::vector<int32_t>& ids, DType kv) {
   const engine::KernelTable& kernels = engine::SelectKernels();
   ThreadPool pool(2);
-  engine::Session session(*opened.model, kernels, pool,
-                          {.context = static_cast<int>(ids.size()),
-                           .precision = engine::Precision::kFast,
-                           .kv = kv});
+  engine::Session session(
+      *opened.model, kernels, pool,
+      {.context = static_cast<int>(ids.size()), .precision = engine::Precision::kFast, .kv = kv});
   Answers answers;
   for (size_t i = 0; i + 1 < ids.size(); ++i) {
     const std::span<const float> logits = session.Advance({&ids[i], 1});
@@ -84,14 +83,15 @@ TEST(KvTypes, HardlyChangeTheLossOfTheDemoModel) {
       changes.push_back(std::abs(other.losses[i] - f32.losses[i]));
     }
     std::sort(changes.begin(), changes.end());
-    const auto n_changed = std::inner_product(
-        f32.likeliest.begin(), f32.likeliest.end(), other.likeliest.begin(), 0, std::plus<>(),
-        std::not_equal_to<>());
+    const auto n_changed =
+        std::inner_product(f32.likeliest.begin(), f32.likeliest.end(), other.likeliest.begin(), 0,
+                           std::plus<>(), std::not_equal_to<>());
     const double change = other.MeanLoss() - f32.MeanLoss();
-    std::printf("%s: perplexity %+.3f %%; change of a token's loss: median %.6f, largest %.3f nats; "
-                "%d of %zu likeliest tokens changed\n",
-                std::string(Name(kv)).c_str(), 100 * std::expm1(change), changes[kTokens / 2],
-                changes.back(), n_changed, kTokens);
+    std::printf(
+        "%s: perplexity %+.3f %%; change of a token's loss: median %.6f, largest %.3f nats; "
+        "%d of %zu likeliest tokens changed\n",
+        std::string(Name(kv)).c_str(), 100 * std::expm1(change), changes[kTokens / 2],
+        changes.back(), n_changed, kTokens);
     EXPECT_GT(changes.back(), 0) << "nothing was rounded";
     EXPECT_LT(std::abs(change), 0.005);
     EXPECT_LT(changes[kTokens / 2], 0.02);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/model/sweep_buffers.h"
+#include "engine/ops/attention.h"
 
 namespace moescope::engine {
 namespace {
@@ -19,9 +20,18 @@ uint64_t AllRowBytes(const files::ModelConfig& config, int64_t n_positions, DTyp
          static_cast<uint64_t>(n_positions) * RowBytesOf(config, type);
 }
 
-// Float32 keys are transposed, with some room between the dimensions.
+int64_t NTiles(int64_t capacity) {
+  return (capacity + kTileKeys - 1) / kTileKeys;
+}
+
+// Float32 keys are transposed, with some room between the dimensions of a tile.
+int64_t TileStride(int64_t capacity) {
+  return KeyStride(std::min<int64_t>(capacity, kTileKeys));
+}
+
+// As many positions as take the memory of the keys.
 int64_t KeyPositions(int64_t capacity, DType type) {
-  return type == DType::kF32 ? KeyStride(capacity) : capacity;
+  return type == DType::kF32 ? NTiles(capacity) * TileStride(capacity) : capacity;
 }
 
 }  // namespace
@@ -54,8 +64,9 @@ KvCache::KvCache(const files::ModelConfig& config, int64_t capacity, DType type)
       head_dim_(config.head_dim),
       row_bytes_(static_cast<int64_t>(RowBytesOf(config, type))),
       capacity_(capacity),
-      key_stride_(KeyPositions(capacity, type)),
-      keys_(AllRowBytes(config, key_stride_, type), "the keys of a session"),
+      key_stride_(TileStride(capacity)),
+      n_tiles_(NTiles(capacity)),
+      keys_(AllRowBytes(config, KeyPositions(capacity, type), type), "the keys of a session"),
       values_(AllRowBytes(config, capacity, type), "the values of a session") {}
 
 void KvCache::set_length(int64_t length) {
@@ -71,14 +82,28 @@ void KvCache::CopyLayer(const KvCache& from, int layer, int64_t begin, int64_t e
   for (int64_t head = 0; head < n_heads_; ++head) {
     const std::byte* values = from.Values(layer, head);
     std::copy(values + first, values + last, Values(layer, head) + first);
-    if (type_ == DType::kF32) continue;
-    const std::byte* keys = from.Keys(layer, head);
-    std::copy(keys + first, keys + last, Keys(layer, head) + first);
+    if (type_ == DType::kF32) {
+      CopyTransposed(from, layer, head, begin, end);
+    } else {
+      const std::byte* keys = from.Keys(layer, head);
+      std::copy(keys + first, keys + last, Keys(layer, head) + first);
+    }
   }
-  if (type_ != DType::kF32) return;
-  for (int64_t dim = 0; dim < n_heads_ * head_dim_; ++dim) {
-    const float* keys = from.TransposedKeys(layer) + dim * from.key_stride_;
-    std::copy(keys + begin, keys + end, TransposedKeys(layer) + dim * key_stride_ + begin);
+}
+
+void KvCache::CopyTransposed(const KvCache& from, int layer, int64_t head, int64_t begin,
+                             int64_t end) {
+  for (int64_t position = begin; position < end;) {
+    const int64_t tile = position / kTileKeys, in_tile = position % kTileKeys;
+    const int64_t n = std::min(kTileKeys - in_tile, end - position);
+    const float* keys = from.TransposedKeys(layer, head) + tile * from.tile_stride() + in_tile;
+    float* out = TransposedKeys(layer, head) + tile * tile_stride() + in_tile;
+    for (int64_t dim = 0; dim < head_dim_; ++dim) {
+      std::copy(keys, keys + n, out);
+      keys += from.key_stride_;
+      out += key_stride_;
+    }
+    position += n;
   }
 }
 

@@ -44,12 +44,14 @@ class KvCache {
   }
   // Of a position in one head.
   int64_t row_bytes() const { return row_bytes_; }
-  // Keys of type F32: [kv_dim, key_stride()] transposed: element (dim, position) at
-  // dim * key_stride() + position.
-  float* TransposedKeys(int layer) const {
-    return reinterpret_cast<float*>(keys_.data()) + layer * n_heads_ * head_dim_ * key_stride_;
+  // Keys of type F32: head after head, transposed in tiles of kTileKeys positions, each
+  // [head_dim, key_stride()]. A head's tiles follow each other.
+  float* TransposedKeys(int layer, int64_t head) const {
+    return reinterpret_cast<float*>(keys_.data()) +
+           (layer * n_heads_ + head) * n_tiles_ * tile_stride();
   }
   int64_t key_stride() const { return key_stride_; }
+  int64_t tile_stride() const { return head_dim_ * key_stride_; }
 
   // Copies the positions [begin, end) of a layer from another cache of the same model and type;
   // set_length takes them in. Layers may be copied at the same time.
@@ -61,9 +63,11 @@ class KvCache {
   static uint64_t BytesOfPosition(const files::ModelConfig& config, DType type);
 
  private:
+  void CopyTransposed(const KvCache& from, int layer, int64_t head, int64_t begin, int64_t end);
+
   DType type_;
   int n_layers_;
-  int64_t n_heads_, head_dim_, row_bytes_, capacity_, key_stride_;
+  int64_t n_heads_, head_dim_, row_bytes_, capacity_, key_stride_, n_tiles_;
   int64_t length_ = 0;
   AlignedBytes keys_, values_;
 };

@@ -154,13 +154,27 @@ void Sweep::State::PlaceSequences() {
     const int64_t end = first + length;
     if (cache == nullptr) {
       const int64_t stride = KeyStride(length);
-      places.push_back(
-          {next, stride, values + begin * shape.kv_dim, shape.kv_dim, shape.head_dim, 0, nullptr});
+      places.push_back({.keys = next,
+                        .key_stride = stride,
+                        .tile_stride = kTileKeys,
+                        .key_head_stride = shape.head_dim * stride,
+                        .values = values + begin * shape.kv_dim,
+                        .value_stride = shape.kv_dim,
+                        .value_head_stride = shape.head_dim,
+                        .first_position = 0,
+                        .cache = nullptr});
       next += stride * shape.kv_dim;
     } else {
       MOESCOPE_CHECK(end <= cache->capacity());
-      places.push_back({nullptr, cache->key_stride(), nullptr, shape.head_dim,
-                        cache->capacity() * shape.head_dim, first, cache});
+      places.push_back({.keys = nullptr,  // of each layer: PlaceCaches
+                        .key_stride = cache->key_stride(),
+                        .tile_stride = cache->tile_stride(),
+                        .key_head_stride = 0,
+                        .values = nullptr,
+                        .value_stride = shape.head_dim,
+                        .value_head_stride = cache->capacity() * shape.head_dim,
+                        .first_position = first,
+                        .cache = cache});
     }
     // The last block of a sequence has most keys: long tasks first, so that the end is even.
     for (int64_t block = (end - 1) / kQueryBlock; block >= first / kQueryBlock; --block) {
@@ -177,7 +191,8 @@ void Sweep::State::PlaceCaches() {
     const KvCache* cache = wave->caches[s];
     if (cache == nullptr) continue;
     if (places[s].stored()) continue;
-    places[s].keys = cache->TransposedKeys(layer);
+    places[s].keys = cache->TransposedKeys(layer, 0);
+    places[s].key_head_stride = cache->TransposedKeys(layer, 1) - places[s].keys;
     places[s].values = reinterpret_cast<float*>(cache->Values(layer, 0));
   }
 }

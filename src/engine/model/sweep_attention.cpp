@@ -181,10 +181,17 @@ void Sweep::State::StoreKeys(Range rows, Range dims, float* block) {
       return StoreRounded(*place.cache, of_part, dims.begin, part.begin + shift,
                           [&](int64_t head) { return place.cache->Keys(layer, head); });
     }
-    for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
-      float* out = place.keys + dim * place.key_stride + part.begin + shift;
-      const float* in = of_part.data + (dim - dims.begin);
-      for (int64_t r = 0; r < part.size(); ++r) out[r] = in[r * dims.size()];
+    for (int64_t r = 0; r < part.size();) {
+      const int64_t position = part.begin + r + shift, in_tile = position % kTileKeys;
+      const int64_t n = std::min(part.size() - r, kTileKeys - in_tile);
+      float* tile = place.keys + position / kTileKeys * place.tile_stride + in_tile;
+      for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
+        float* out = tile + dim / shape.head_dim * place.key_head_stride +
+                     dim % shape.head_dim * place.key_stride;
+        const float* in = of_part.row(r) + (dim - dims.begin);
+        for (int64_t i = 0; i < n; ++i) out[i] = in[i * dims.size()];
+      }
+      r += n;
     }
   });
 }
@@ -203,7 +210,7 @@ void Sweep::State::StoreValues(Range rows, Range dims, float* block) {
       float* out = place.values + (part.begin + r + shift) * place.value_stride;
       for (int64_t dim = dims.begin; dim < dims.end; dim += shape.head_dim) {
         const float* in = of_part.row(r) + (dim - dims.begin);
-        std::copy(in, in + shape.head_dim, out + dim / shape.head_dim * place.head_stride);
+        std::copy(in, in + shape.head_dim, out + dim / shape.head_dim * place.value_head_stride);
       }
     }
   });
@@ -244,9 +251,10 @@ void Sweep::State::RunAttention() {
       block.stored_keys = place.cache->Keys(layer, head);
       block.stored_values = place.cache->Values(layer, head);
     } else {
-      block.keys = place.keys + head * shape.head_dim * place.key_stride;
+      block.keys = place.keys + head * place.key_head_stride;
       block.key_stride = static_cast<size_t>(place.key_stride);
-      block.values = place.values + head * place.head_stride;
+      block.tile_stride = static_cast<size_t>(place.tile_stride);
+      block.values = place.values + head * place.value_head_stride;
       block.value_stride = static_cast<size_t>(place.value_stride);
     }
     Attend(kernels, block, Scratch(worker),

@@ -29,14 +29,14 @@ struct Sweep::State {
     int64_t begin, end;
     int64_t size() const { return end - begin; }
   };
-  // Where the keys and values of a sequence lie in the layer being run. Float32: key element
-  // (dim, position) at keys[dim * key_stride + position], the values of a head at a position at
-  // values[head * head_stride + position * value_stride]. Of other types: rows in the cache.
+  // Where the keys and values of a sequence lie in the layer being run. Float32: keys of a head as
+  // AttentionBlock has them, its values at a position at values[position * value_stride]. Of other
+  // types: rows in the cache.
   struct SequencePlace {
     float* keys;
-    int64_t key_stride;
+    int64_t key_stride, tile_stride, key_head_stride;
     float* values;
-    int64_t value_stride, head_stride;
+    int64_t value_stride, value_head_stride;
     int64_t first_position;  // of its rows in this wave
     const KvCache* cache;    // or null
     bool stored() const { return cache != nullptr && cache->type() != DType::kF32; }

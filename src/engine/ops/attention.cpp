@@ -8,9 +8,8 @@
 namespace moescope::engine {
 namespace {
 
-// Stored keys or values converted at a time, for all heads that share them: 128 KB of heads of 128
-// stay in a second-level cache. It divides kSumBlock, at whose multiples keys begin.
-constexpr int kTileKeys = 256;
+// 128 KB of heads of 128 stay in a second-level cache for all heads that share them. Keys begin at
+// multiples of kSumBlock.
 static_assert(kSumBlock % kTileKeys == 0);
 
 // Scores become weights: masked before the window and after the query itself.
@@ -104,12 +103,15 @@ void SumStored(const KernelTable& kernels, const HeadGroup& group, float* tile, 
 
 void ScoreFloats(const KernelTable& kernels, const HeadGroup& group) {
   const AttentionBlock& block = group.block;
-  group.ForQueries([&](const QueryRows& queries, int first_row) {
-    kernels.multiply_columns(queries.data, queries.stride, block.keys + group.first_key,
-                             block.key_stride, group.ScoresOf(first_row),
-                             static_cast<size_t>(group.n_keys), queries.n_rows, group.n_keys,
-                             block.head_dim);
-  });
+  for (int begin = 0; begin < group.n_keys; begin += kTileKeys) {
+    const auto tile = static_cast<size_t>((group.first_key + begin) / kTileKeys);
+    group.ForQueries([&](const QueryRows& queries, int first_row) {
+      kernels.multiply_columns(queries.data, queries.stride, block.keys + tile * block.tile_stride,
+                               block.key_stride, group.ScoresOf(first_row) + begin,
+                               static_cast<size_t>(group.n_keys), queries.n_rows,
+                               std::min(kTileKeys, group.n_keys - begin), block.head_dim);
+    });
+  }
 }
 
 void SumFloats(const KernelTable& kernels, const HeadGroup& group) {

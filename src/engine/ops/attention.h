@@ -10,6 +10,9 @@
 
 namespace moescope::engine {
 
+// Keys that are gone through at a time, in a tile of memory of their own where a cache has them, so
+// that reading them is reading on.
+inline constexpr int kTileKeys = 256;
 // Queries of an attention task; blocks start at multiples of it within a sequence.
 inline constexpr int kQueryBlock = 32;
 
@@ -18,8 +21,11 @@ inline constexpr int kQueryBlock = 32;
 struct AttentionBlock {
   float* queries = nullptr;  // [n_queries, n_heads * head_dim], already scaled; becomes the result
   size_t query_stride = 0;
-  const float* keys = nullptr;  // transposed: [head_dim, n_keys]
+  // Transposed: dimension d of key k at keys[k / kTileKeys * tile_stride + d * key_stride +
+  // k % kTileKeys]; with a tile_stride of kTileKeys that is [head_dim, n_keys].
+  const float* keys = nullptr;
   size_t key_stride = 0;
+  size_t tile_stride = kTileKeys;
   const float* values = nullptr;  // [n_keys, head_dim]
   size_t value_stride = 0;
   int first_position = 0;
