@@ -122,9 +122,9 @@ class Cache {
   }
   void CopyFirst(int layer) const {
     const auto copy = [](const void* from, const void* end, void* to) {
-      std::memcpy(to, from,
-                  static_cast<size_t>(static_cast<const char*>(end) -
-                                      static_cast<const char*>(from)));
+      std::memcpy(
+          to, from,
+          static_cast<size_t>(static_cast<const char*>(end) - static_cast<const char*>(from)));
     };
     copy(cache_.Values(0, 0), cache_.Values(0, kKvHeads), cache_.Values(layer, 0));
     if (cache_.type() == DType::kF32) {
@@ -208,9 +208,11 @@ void Run(int n_positions) {
       const double gb_per_s = cache.LayerBytes() / seconds / 1e9;
       const double gflops =
           4.0 * kKvHeads * kGroup * kDim * n_queries * n_positions / seconds / 1e9;
-      fmt::print("{:<5} {:>3} queries {:>8.3f} ms  {:>6.1f} GB/s ({:>3.0f} %) {:>7.1f} GFLOPS ({:.0f} %)\n",
-                 Name(type), n_queries, seconds * 1e3, gb_per_s, 100 * gb_per_s / read, gflops,
-                 100 * gflops / peak);
+      fmt::print(
+          "{:<5} {:>3} queries {:>8.3f} ms  {:>6.1f} GB/s ({:>3.0f} %) {:>7.1f} GFLOPS ({:.0f} "
+          "%)\n",
+          Name(type), n_queries, seconds * 1e3, gb_per_s, 100 * gb_per_s / read, gflops,
+          100 * gflops / peak);
     }
   }
 }

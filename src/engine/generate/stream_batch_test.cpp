@@ -326,6 +326,32 @@ TEST_F(StreamBatchTest, RunsRowsAgainThatAFailedStepLeft) {
   EXPECT_EQ(Copy(batch.Logits(of_b)), AfterAlone(b));
 }
 
+// Wide experts are cut in columns whatever the number of rows.
+TEST(Session, GivesTheSameBitsForWideExperts) {
+  files::ModelConfig config = OddTinyConfig();
+  config.model_dim = 2048;
+  config.ffn_dim = 2049;
+  config.n_layers = 1;
+  config.n_experts = 2;
+  config.experts_per_token = 1;
+  const std::string path = WriteTinyModel(config, DType::kBF16, 6);
+  {
+    const auto model = Model::Open(path);
+    const Ids ids = RandomIds(60, config.vocab_size, 7);
+    Logits expected;
+    for (int n_threads : {1, 2, 3}) {
+      for (int prefill : {7, 60}) {
+        ThreadPool pool(n_threads);
+        Session session(*model, SelectKernels(), pool, {.context = 60, .prefill_rows = prefill});
+        const Logits found = Copy(session.Advance(ids));
+        if (expected.empty()) expected = found;
+        EXPECT_TRUE(found == expected) << n_threads << " " << prefill;
+      }
+    }
+  }
+  std::filesystem::remove_all(path);
+}
+
 TEST_F(StreamBatchTest, AllocatesNothingInAStep) {
   StreamBatch batch = Batch(8, 200, /*wave_rows=*/64);
   for (uint32_t i = 0; i < 7; ++i) batch.Add(Random(20, i));
