@@ -2,7 +2,8 @@
 // answers are checked against double, then each speed is printed beside the share of the level's
 // own fused-multiply-add peak. Time is processor time of the thread, so a busy neighbour costs
 // less.
-//   kernels_bench [seconds per row, default 0.3 [rounded: only products of rounded activations]]
+//   kernels_bench [seconds per row, default 0.3 [rounded: only products of rounded activations
+//                  [a type, such as Q4_K: only its]; tiles: only those on tiles]]
 #include <fmt/format.h>
 #include <time.h>
 
@@ -10,6 +11,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -230,15 +232,66 @@ void BenchRounded(const KernelTable& kernels, DType dtype, const Product& shape,
       static_cast<double>(w.size()) / speed.seconds / 1e9);
 }
 
-void BenchRounded(const KernelTable& kernels, double budget) {
+// Of one type, or of all where `only` is empty.
+void BenchRounded(const KernelTable& kernels, double budget, std::string_view only = "") {
   for (int i = 0; i < kNDTypes; ++i) {
     const auto dtype = static_cast<DType>(i);
-    if (CodesOf(dtype).part == 0) continue;
+    if (CodesOf(dtype).part == 0 || (!only.empty() && only != Name(dtype))) continue;
     constexpr Product kShapes[] = {
         {"", 1, 256, 4096}, {"", 16, 256, 4096}, {"", 256, 256, 4096}, {"", 256, 1024, 14336}};
     for (const Product& shape : kShapes) {
       if (shape.k > 4096 && kernels.level == KernelLevel::kScalar) continue;  // takes minutes
       BenchRounded(kernels, dtype, shape, budget);
+    }
+  }
+}
+
+// On tiles, as a share of their peak, rows packed beforehand; the answer against double within the
+// bound of docs/numerics.md. Few rows: how fast weights are unpacked.
+void BenchTiles(const KernelTable& kernels, DType dtype, const Product& shape, double budget) {
+  const auto k = static_cast<size_t>(shape.k), n_cols = static_cast<size_t>(shape.n_cols);
+  const auto n_rows = static_cast<size_t>(shape.n_rows);
+  auto x = Random(n_rows * k, 8);
+  for (float& value : x) value *= 0x1p-20f;  // MXFP4 reaches 2^130
+  std::vector<std::byte> w = RandomRow(dtype, n_cols * k, 9);
+  if (dtype == DType::kF32) {  // some random bits would round to infinity
+    const auto values = Random(n_cols * k, 9);
+    std::memcpy(w.data(), values.data(), w.size());
+  }
+  const size_t w_stride = w.size() / n_cols;
+  std::vector<TileOfRows> rows(static_cast<size_t>(TilesOf(shape.n_rows, shape.k)));
+  kernels.tiles->pack(x.data(), k, rows.data(), shape.n_rows, shape.k);
+  std::vector<float> out(n_rows * n_cols), weights(k);
+  const double flops = 2.0 * static_cast<double>(n_rows * n_cols * k);
+  const Speed speed = AgainstPeak(kernels.tiles->peak, flops, budget, [&] {
+    kernels.tiles->multiply(dtype, rows.data(), w.data(), w_stride, out.data(), n_cols,
+                            shape.n_rows, shape.n_cols, shape.k);
+  });
+  for (size_t i = 0; i < 50; ++i) {
+    const size_t row = i * 7919 % n_rows, column = i * 104729 % n_cols;
+    DequantiseRow(dtype, &w[column * w_stride], weights);
+    double sum = 0, magnitude = 0;
+    for (size_t j = 0; j < k; ++j) {
+      const double term = double{x[row * k + j]} * double{weights[j]};
+      sum += term;
+      magnitude += std::fabs(term);
+    }
+    const double bound = 0x1p-8 + 0x1p-18 + 0x1p-23 * (17 + shape.k / kTileValues);
+    MOESCOPE_CHECK(std::fabs(double{out[row * n_cols + column]} - sum) <=
+                   magnitude * bound + static_cast<double>(k) * 0x1p-120);
+  }
+  fmt::print("{:7} tiles {:11} {:5} x {:5} x {:5}  {:8.1f} GFLOP/s  {:5.1f} % of {:.1f}\n",
+             Name(kernels.level), Name(dtype), shape.n_rows, shape.n_cols, shape.k,
+             flops / speed.seconds / 1e9, 100 * speed.share, speed.peak_gflops);
+}
+
+void BenchTiles(const KernelTable& kernels, double budget) {
+  if (kernels.tiles == nullptr) return;
+  for (int i = 0; i < kNDTypes; ++i) {
+    constexpr Product kShapes[] = {
+        {"", 16, 256, 4096}, {"", 64, 256, 4096}, {"", 256, 256, 4096}, {"", 256, 1024, 14336}};
+    for (const Product& shape : kShapes) {
+      BenchTiles(kernels, static_cast<DType>(i), shape, budget);
     }
   }
 }
@@ -272,12 +325,18 @@ void Bench(const KernelTable& kernels, double budget) {
 int main(int argc, char** argv) {
   using namespace moescope;
   const double budget = argc > 1 ? std::atof(argv[1]) : 0.3;
-  const bool rounded_only = argc > 2 && std::string_view(argv[2]) == "rounded";
+  const std::string_view only = argc > 2 ? argv[2] : "";
   ScopedFlushToZero flush;
-  for (auto level :
-       {engine::KernelLevel::kScalar, engine::KernelLevel::kAvx2, engine::KernelLevel::kAvx512}) {
+  for (auto level : {engine::KernelLevel::kScalar, engine::KernelLevel::kAvx2,
+                     engine::KernelLevel::kAvx512, engine::KernelLevel::kAmx}) {
     const auto* kernels = engine::KernelsFor(level);
     if (kernels == nullptr) continue;
-    rounded_only ? engine::BenchRounded(*kernels, budget) : engine::Bench(*kernels, budget);
+    if (only == "rounded") {
+      engine::BenchRounded(*kernels, budget, argc > 3 ? argv[3] : "");
+    } else if (only == "tiles" || level == engine::KernelLevel::kAmx) {
+      engine::BenchTiles(*kernels, budget);  // the rest of amx is avx512's
+    } else {
+      engine::Bench(*kernels, budget);
+    }
   }
 }

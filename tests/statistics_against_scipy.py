@@ -89,6 +89,15 @@ def permutation(rng):
         np.mean(null >= observed - 1e-9), np.mean(np.abs(null) >= abs(observed) - 1e-9)]
 
 
+def spearman(rng):
+    n = int(rng.integers(3, 60))
+    a = rng.normal(size=n)
+    b = a * rng.uniform(-1, 1) + rng.normal(size=n)
+    a, b = (np.round(v, 1) if rng.uniform() < 0.5 else v for v in (a, b))  # ties
+    if np.ptp(a) > 0 and np.ptp(b) > 0:
+        yield words("spearman", n, a, b), [st.spearmanr(a, b).statistic]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
@@ -97,7 +106,7 @@ def main():
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     cases = [case for _ in range(arguments.cases)
-             for kind in (adjusted, proportion, mantel_haenszel, bootstrap, permutation) for case in kind(rng)]
+             for kind in (adjusted, proportion, mantel_haenszel, bootstrap, permutation, spearman) for case in kind(rng)]
     out = subprocess.run([arguments.program], input="\n".join(line for line, _ in cases) + "\n",
                          stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
     worst, n_different = {}, 0

@@ -4,6 +4,7 @@
 //   wilson SUCCESSES TRIALS LEVEL          quantile P
 //   mh N a b c d ...         a = group in, b = group out, c = rest in, d = rest out
 //   bootstrap LEVEL UNITS SAMPLES (numerator denominator)... index...   [samples, units]
+//   spearman N a... b...
 //   permutation UNITS label... value...    p of the difference of means, upper then both sides
 #include <fmt/format.h>
 
@@ -18,6 +19,7 @@
 #include "study/analysis/odds_ratio.h"
 #include "study/analysis/permutation.h"
 #include "study/analysis/proportion.h"
+#include "study/analysis/rank_correlation.h"
 
 namespace moescope::study {
 namespace {
@@ -95,6 +97,11 @@ std::vector<double> Answer(const std::string& text) {
   if (what == "quantile") return {NormalQuantile(line.Real())};
   if (what == "bootstrap") return Bootstrap(line);
   if (what == "permutation") return Permutation(line);
+  if (what == "spearman") {
+    const int64_t n = line.Integer();
+    const std::vector<double> a = line.Reals(n), b = line.Reals(n);
+    return {RankCorrelation(a, b)};
+  }
   if (what == "wilson") {
     const int64_t successes = line.Integer(), trials = line.Integer();
     const Interval interval = WilsonInterval(successes, trials, line.Real());

@@ -55,7 +55,7 @@ class Ablater {
       plans_.emplace_back(std::span(&branch, 1), routed, options.forced);
     }
     policy_ = options.policy;
-    policy_.chunk = ChunkOf(options.policy, model_);
+    policy_.chunk = ChunkOf(options.policy, model_.config());
     text_ = ReadTokenisedText(opened, options.data, policy_, open_parquet);
     const bool has_pair = std::any_of(text_.sequences.begin(), text_.sequences.end(),
                                       [](const TextSequence& s) { return s.size() > 1; });
@@ -123,8 +123,8 @@ class Ablater {
 
   // How many rows a wave has, and how many branches go with a sequence.
   void PlanWaves() {
-    const uint64_t memory =
-        options_.memory_bytes > 0 ? options_.memory_bytes : AvailableMemoryBytes() / 2;
+    const uint64_t memory = model_.memory_left().value_or(
+        options_.memory_bytes > 0 ? options_.memory_bytes : AvailableMemoryBytes() / 2);
     files::ModelConfig config = model_.config();
     config.experts_per_token = SlotsOf(plans_);
     const auto longest = static_cast<int>(text_.longest());

@@ -12,9 +12,13 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/platform/memory.h"
+#include "engine/generate/stream_batch.h"
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/model.h"
 #include "files/checkpoint.h"
+#include "lab/arithmetic_limit.h"
+#include "lab/disk_rate.h"
 #include "lab/session_bench.h"
 #include "lab/trace.h"
 
@@ -100,20 +104,28 @@ class SweepBench {
     trace_.memory_bytes = options.memory_bytes;
     trace_.read_weights = options.read_weights;
     trace_.precision = options.precision;
+    trace_.profile = options.profile;
   }
 
   BenchRow Sweep() {
     PageIn();
     BenchRow row = Describe("sweep");
     std::vector<double> rates;
-    double flops_per_token = 0;
+    double flops_per_token = 0, seconds = 0;
+    uint64_t bytes_read = 0;
     for (int run = 0; run < options_.n_runs; ++run) {
       TraceSummary summary = Run(/*write=*/false);
       rates.push_back(static_cast<double>(summary.n_tokens) / summary.sweep_seconds);
       flops_per_token = summary.flops / static_cast<double>(summary.n_tokens);
+      row.streamed = summary.streamed;
+      row.hit_ratio = summary.expert_hit_ratio;
+      bytes_read += summary.expert_bytes_read;
+      seconds += summary.sweep_seconds;
     }
+    row.disk_bytes_per_run = bytes_read / static_cast<uint64_t>(options_.n_runs);
+    row.disk_gb_per_s = static_cast<double>(bytes_read) / seconds / 1e9;
     row.tokens_per_s = SpreadOf(rates);
-    row.limit = engine::RoundsActivations(options_.precision, dtype_) ? "int8" : "fp32";
+    row.limit = ArithmeticLimit(options_.precision, engine::Phase::kPrefill, dtype_);
     row.gflops = row.tokens_per_s.median * flops_per_token / 1e9;
     return row;
   }
@@ -143,7 +155,9 @@ class SweepBench {
  private:
   // The first run pages in the weights and sets the answer.
   void PageIn() {
-    if (n_checked_ == 0) Run(/*write=*/false);
+    if (n_checked_ > 0) return;
+    Run(/*write=*/false);
+    if (options_.profile != nullptr) options_.profile->Clear();
   }
 
   TraceSummary Run(bool write) {
@@ -180,17 +194,34 @@ class SweepBench {
   double loss_sum_ = 0;
 };
 
+double Share(int64_t part, int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
 // Prefill (no streams) or decode. Of a model small enough for a cache the share of DRAM may pass 1.
 BenchRow SessionRow(const BenchOptions& options, int n_streams) {
-  const auto model =
-      engine::Model::Open(options.model, options.read_weights ? engine::Model::Residency::kRead
-                                                              : engine::Model::Residency::kMapped);
-  ThreadPool pool(options.n_threads);
-  SessionBench bench(*model, pool, options.precision, options.kv, options.memory_bytes);
   const bool decodes = n_streams > 0;
   const int n_tokens = options.n_tokens > 0 ? static_cast<int>(options.n_tokens)
                        : decodes            ? kDecodeTokens
                                             : kPrefillTokens;
+  ThreadPool pool(options.n_threads);
+  const auto model = engine::Model::Open(
+      options.model, {.read_into_memory = options.read_weights,
+                      .memory_bytes = options.memory_bytes,
+                      .rest_bytes = [&](const files::ModelConfig& config, uint64_t) {
+                        return engine::StreamBatch::Bytes(
+                            config,
+                            {.max_streams = std::max(n_streams, 1),
+                             .context = n_tokens + (decodes ? options.prompt_tokens : 0),
+                             .precision = options.precision,
+                             .kv = options.kv},
+                            pool.n_threads());
+                      }});
+  SessionBench bench(*model, pool,
+                     {.memory_bytes = options.memory_bytes,
+                      .precision = options.precision,
+                      .kv = options.kv,
+                      .profile = options.profile});
   const SessionRates rates =
       decodes ? bench.Decode({n_streams, options.prompt_tokens, n_tokens}, options.n_runs)
               : bench.Prefill(n_tokens, options.n_runs);
@@ -206,8 +237,19 @@ BenchRow SessionRow(const BenchOptions& options, int n_streams) {
   row.tokens_per_s = SpreadOf(rates.tokens_per_s);
   row.gflops = row.tokens_per_s.median * rates.flops_per_token / 1e9;
   row.gb_per_s = row.tokens_per_s.median * rates.bytes_per_token / 1e9;
-  row.limit = engine::RoundsActivations(options.precision, dtype) ? "int8" : "fp32";
-  if (n_streams == 1) row.limit = "dram";
+  const engine::Phase phase = decodes ? engine::Phase::kDecode : engine::Phase::kPrefill;
+  const engine::ExpertSchedule* schedule = model->weights().experts();
+  if (schedule != nullptr) {
+    const engine::ExpertStats stats = schedule->stats();
+    row.streamed = true;
+    row.disk_bytes_per_run = rates.bytes_read / static_cast<uint64_t>(options.n_runs);
+    row.disk_gb_per_s = static_cast<double>(rates.bytes_read) / rates.seconds / 1e9;
+    row.hit_ratio =
+        decodes ? Share(stats.hits, stats.lookups) : Share(stats.scan_hits, stats.scan_lookups);
+  }
+  row.limit = decodes && row.streamed ? std::string_view("disk")
+              : n_streams == 1        ? std::string_view("dram")
+                                      : ArithmeticLimit(options.precision, phase, dtype);
   row.checked = "logits equal to the bit in every run";
   if (n_streams > 1) {
     row.checked += fmt::format(", and to those of {} streams alone", bench.NAlone(n_streams));
@@ -215,17 +257,26 @@ BenchRow SessionRow(const BenchOptions& options, int n_streams) {
   return row;
 }
 
-double ShareOfLimit(const BenchRow& row, const engine::MachineLimits& machine) {
-  if (row.limit == "dram") return row.gb_per_s / machine.dram_gb_per_s;
-  if (row.limit == "fp32") return row.gflops / machine.fp32_gflops;
-  return row.gflops / machine.Int8Gops(FindDType(row.type).value());
+double ShareOfLimit(const BenchRow& row, const BenchResult& result) {
+  if (row.limit == "disk") return row.disk_gb_per_s / result.disk_gb_per_s;
+  if (row.limit == "dram") return row.gb_per_s / result.machine.dram_gb_per_s;
+  return row.gflops / GflopsAt(row.limit, FindDType(row.type).value(), result.machine);
+}
+
+engine::MachineLimits MeasureLimits(int n_threads) {
+  ThreadPool pool(n_threads);
+  return engine::MeasureMachine(engine::SelectKernels(), pool);
+}
+
+// The checkpoint's first file: where its experts are read from.
+double DiskRateOf(const std::string& model) {
+  return MeasureDiskRate(files::Checkpoint::Open(model).files()[0]);
 }
 
 }  // namespace
 
-engine::MachineLimits BenchMachine(int n_threads) {
-  ThreadPool pool(n_threads);
-  return engine::MeasureMachine(engine::SelectKernels(), pool);
+BenchResult BenchMachine(int n_threads) {
+  return {.machine = MeasureLimits(n_threads), .disk_gb_per_s = MeasureDiskRate(), .rows = {}};
 }
 
 BenchResult Bench(const BenchOptions& options) {
@@ -236,7 +287,9 @@ BenchResult Bench(const BenchOptions& options) {
                   fmt::format("--what: expected {}, found '{}'", fmt::join(known, ", "), what));
     }
   }
-  BenchResult result{.machine = BenchMachine(options.n_threads), .rows = {}};
+  BenchResult result{.machine = MeasureLimits(options.n_threads),
+                     .disk_gb_per_s = DiskRateOf(options.model),
+                     .rows = {}};
   std::optional<SweepBench> sweep;  // both of its rows share the pass that pages weights in
   for (const std::string& what : options.what) {
     if (what == "prefill") {
@@ -250,20 +303,24 @@ BenchResult Bench(const BenchOptions& options) {
     if (!sweep) sweep.emplace(options);
     result.rows.push_back(what == "sweep" ? sweep->Sweep() : sweep->TraceOverhead());
   }
+  const uint64_t rows_peak = PeakResidentBytes();
   // The limits again, and the larger of both: a neighbour during the first would flatter the rows.
-  engine::MachineLimits after = BenchMachine(options.n_threads);
+  engine::MachineLimits after = MeasureLimits(options.n_threads);
+  result.disk_gb_per_s = std::max(result.disk_gb_per_s, DiskRateOf(options.model));
+  result.peak_memory_bytes = rows_peak;
   engine::MachineLimits& machine = result.machine;
   machine.dram_gb_per_s = std::max(machine.dram_gb_per_s, after.dram_gb_per_s);
   machine.fp32_gflops = std::max(machine.fp32_gflops, after.fp32_gflops);
+  machine.amx_gflops = std::max(machine.amx_gflops, after.amx_gflops);
   for (size_t i = 0; i < machine.int8.size(); ++i) {
     machine.int8[i].gops = std::max(machine.int8[i].gops, after.int8[i].gops);
   }
   for (BenchRow& row : result.rows) {
-    row.share_of_limit = ShareOfLimit(row, machine);
-    if (row.n_streams == 1) continue;
+    row.share_of_limit = ShareOfLimit(row, result);
+    if (row.n_streams == 1 || row.limit == "disk") continue;
     BenchRow by_reading = row;
     by_reading.limit = "dram";
-    by_reading.share_of_limit = ShareOfLimit(by_reading, machine);
+    by_reading.share_of_limit = ShareOfLimit(by_reading, result);
     if (by_reading.share_of_limit > row.share_of_limit) row = by_reading;
   }
   return result;

@@ -8,6 +8,7 @@
 
 #include "base/tensor/dtype.h"
 #include "engine/kernels/machine_limits.h"
+#include "engine/model/profile.h"
 #include "engine/ops/precision.h"
 
 namespace moescope::lab {
@@ -24,7 +25,8 @@ struct BenchOptions {
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;
-  bool read_weights = false;  // read into memory rather than mapped
+  bool read_weights = false;           // read into memory rather than mapped
+  engine::Profile* profile = nullptr;  // of n_threads threads; the rows' runs, first ones left out
 };
 
 // Smallest, middle and largest of several measurements.
@@ -44,8 +46,15 @@ struct BenchRow {
   double gflops = 0;     // 10^9 floating-point operations actually run per second, at the median
   // 10^9 bytes of weights, keys and values read per second, at the median: decode.
   double gb_per_s = 0;
-  std::string limit;          // "fp32", "int8", "dram"; of many streams the one they are nearer to
+  // "fp32", "int8", "amx", "dram", "disk"; of many streams the one of arithmetic and reading that
+  // they are nearer to.
+  std::string limit;
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
+  // Where the weights do not fit the memory: what was read in the timed runs, at the median rate.
+  bool streamed = false;
+  uint64_t disk_bytes_per_run = 0;
+  double disk_gb_per_s = 0;
+  double hit_ratio = 0;  // of the experts used
   // trace_overhead: what the traced sweep takes as a multiple of the bare one, pair by pair.
   // Processor time (all threads) is what a full machine turns into wall time, and what a neighbour
   // disturbs least.
@@ -55,11 +64,13 @@ struct BenchRow {
 
 struct BenchResult {
   engine::MachineLimits machine;
+  double disk_gb_per_s = 0;        // 10^9 bytes a second of direct reads; 0: could not be measured
+  uint64_t peak_memory_bytes = 0;  // of this process
   std::vector<BenchRow> rows;
 };
 
-// The machine alone.
-engine::MachineLimits BenchMachine(int n_threads);
+// The machine alone; its disk by a file of its own.
+BenchResult BenchMachine(int n_threads);
 // The machine before and after the rows asked for (the larger is reported). Throws Error(kBadInput)
 // for an unknown name, and as Trace; Error(kInternal) when an answer does not check.
 BenchResult Bench(const BenchOptions& options);

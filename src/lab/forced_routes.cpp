@@ -38,19 +38,7 @@ ForcedRoutes::ForcedRoutes(const std::string& directory, const engine::Model& mo
   const auto k = static_cast<size_t>(experts_per_token_);
   const std::unique_ptr<store::Database> database = run.OpenViews({});
 
-  token_id_.reserve(n_tokens);
-  database->Stream("SELECT sequence, token_id FROM tokens ORDER BY token",
-                   [&](store::Chunk& chunk) {
-                     ThrowIfCancelled();
-                     const auto sequences = chunk.Integers(0), ids = chunk.Integers(1);
-                     for (int64_t row = 0; row < chunk.n_rows(); ++row) {
-                       while (static_cast<int64_t>(first_token_.size()) <= sequences[row]) {
-                         first_token_.push_back(static_cast<int64_t>(token_id_.size()));
-                       }
-                       token_id_.push_back(static_cast<int32_t>(ids[row]));
-                     }
-                   });
-  first_token_.push_back(static_cast<int64_t>(token_id_.size()));
+  text_ = ReadStoredText(*database);
 
   std::string sql = "SELECT layer, token";
   for (size_t slot = 0; slot < k; ++slot) {
@@ -92,14 +80,14 @@ int64_t ForcedRoutes::TokenOf(const routing::RowInfo& row) const {
                        row.position);
   };
   const auto sequence = static_cast<size_t>(row.sequence);
-  if (sequence + 1 >= first_token_.size() ||
-      first_token_[sequence] + row.position >= first_token_[sequence + 1]) {
+  if (sequence + 1 >= text_.first_token.size() ||
+      text_.first_token[sequence] + row.position >= text_.first_token[sequence + 1]) {
     Refuse(run_, "a run of the same text, cut alike, with " + place(), "none there");
   }
-  const int64_t token = first_token_[sequence] + row.position;
-  if (token_id_[static_cast<size_t>(token)] != row.token_id) {
+  const int64_t token = text_.first_token[sequence] + row.position;
+  if (text_.token_ids[static_cast<size_t>(token)] != row.token_id) {
     Refuse(run_, "a run of the same text, with " + place(),
-           fmt::format("token {}", token_id_[static_cast<size_t>(token)]));
+           fmt::format("token {}", text_.token_ids[static_cast<size_t>(token)]));
   }
   return token;
 }

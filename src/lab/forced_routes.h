@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/model/model.h"
+#include "lab/stored_text.h"
 #include "routing/intervention_plan.h"
 
 namespace moescope::lab {
@@ -31,8 +32,7 @@ class ForcedRoutes : public routing::DecisionSource {
   };
   std::string run_, identity_;
   int experts_per_token_ = 0;
-  std::vector<int64_t> first_token_;  // of each sequence, and the number of tokens at the end
-  std::vector<int32_t> token_id_;
+  StoredText text_;
   std::vector<Layer> layers_;
 };
 

@@ -57,7 +57,7 @@ class Measurer {
         kernels_(engine::SelectKernels()),
         opened_(opened),
         config_(opened_.model->config()),
-        chunk_(ChunkOf(options.policy, *opened_.model)) {
+        chunk_(ChunkOf(options.policy, opened_.model->config())) {
     text::SequencePolicy policy = options.policy;
     policy.chunk = chunk_;
     text_ = ReadTokenisedText(opened_, options.data, policy, open_parquet);
@@ -104,8 +104,8 @@ class Measurer {
 
  private:
   int64_t WaveRows(uint64_t sums_bytes) const {
-    const uint64_t memory =
-        options_.memory_bytes > 0 ? options_.memory_bytes : AvailableMemoryBytes() / 2;
+    const uint64_t memory = opened_.model->memory_left().value_or(
+        options_.memory_bytes > 0 ? options_.memory_bytes : AvailableMemoryBytes() / 2);
     const uint64_t kept = sums_bytes + 2 * sizeof(int32_t) * text_.ids.size();
     if (memory <= kept) {
       throw Error(ErrorKind::kResource,

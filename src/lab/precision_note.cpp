@@ -12,11 +12,13 @@ using files::TensorKind;
 // Of the matrices that meet rounded activations; the router never does.
 std::set<std::string> TypesNotRounded(const engine::Model& model, engine::Precision precision) {
   const files::ModelConfig& config = model.config();
+  const engine::KernelTable& kernels = engine::SelectKernels();
   std::set<std::string> types;
   auto add = [&](TensorKind kind, int layer, int expert) {
     if (!files::HasTensor(kind, config)) return;
     const DType dtype = model.checkpoint().tensor({kind, layer, expert}).dtype;
-    if (!engine::RoundsActivations(precision, dtype)) types.insert(std::string(Name(dtype)));
+    const auto rounding = RoundingOf(precision, engine::Phase::kPrefill, kernels, dtype);
+    if (rounding == engine::Rounding::kNone) types.insert(std::string(Name(dtype)));
   };
   for (int layer = 0; layer < config.n_layers; ++layer) {
     for (TensorKind kind :

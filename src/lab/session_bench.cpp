@@ -8,7 +8,6 @@
 #include <string>
 
 #include "base/error.h"
-#include "engine/generate/session.h"
 #include "engine/generate/stream_batch.h"
 #include "engine/kernels/kernel_table.h"
 #include "files/checkpoint.h"
@@ -38,14 +37,35 @@ void CheckEqual(std::span<const float> found, std::span<const float> expected, c
   throw Error(ErrorKind::kInternal, std::string("benchmark: ") + what + " gave other logits");
 }
 
-// Runs `once` n_runs + 1 times; it returns seconds and the logits it ended with.
-std::vector<double> Rates(int n_runs, int n_tokens,
-                          const std::function<double(std::vector<float>&)>& once) {
-  std::vector<double> rates;
+uint64_t BytesRead(const engine::Model& model) {
+  const engine::ExpertSchedule* schedule = model.weights().experts();
+  return schedule == nullptr ? 0 : schedule->stats().bytes_read;
+}
+
+// Seconds and bytes from disk of what is timed.
+struct Timed {
+  double seconds = 0;
+  uint64_t bytes_read = 0;
+};
+Timed Time(const engine::Model& model, const std::function<void()>& action) {
+  const uint64_t before = BytesRead(model);
+  const auto start = Clock::now();
+  action();
+  return {std::chrono::duration<double>(Clock::now() - start).count(), BytesRead(model) - before};
+}
+
+// Runs `once` n_runs + 1 times; it returns what it took, and the logits it ended with.
+SessionRates Rates(int n_runs, int n_tokens, engine::Profile* profile,
+                   const std::function<Timed(std::vector<float>&)>& once) {
+  SessionRates rates;
   std::vector<float> expected, logits;
   once(expected);
+  if (profile != nullptr) profile->Clear();
   for (int run = 0; run < n_runs; ++run) {
-    rates.push_back(n_tokens / once(logits));
+    const Timed timed = once(logits);
+    rates.tokens_per_s.push_back(n_tokens / timed.seconds);
+    rates.seconds += timed.seconds;
+    rates.bytes_read += timed.bytes_read;
     CheckEqual(logits, expected, "the same session");
   }
   return rates;
@@ -153,23 +173,20 @@ class DecodeRun {
 }  // namespace
 
 SessionBench::SessionBench(const engine::Model& model, ThreadPool& pool,
-                           engine::Precision precision, DType kv, uint64_t memory_bytes)
-    : model_(model), pool_(pool), precision_(precision), kv_(kv), memory_bytes_(memory_bytes) {}
+                           const engine::SessionOptions& options)
+    : model_(model), pool_(pool), options_(options) {}
 
 SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
   const files::ModelConfig& config = model_.config();
   const std::vector<int32_t> ids = RandomIds(n_tokens, config.vocab_size);
-  engine::Session session(
-      model_, engine::SelectKernels(), pool_,
-      {.context = n_tokens, .memory_bytes = memory_bytes_, .precision = precision_, .kv = kv_});
-  SessionRates rates;
-  rates.tokens_per_s = Rates(n_runs, n_tokens, [&](std::vector<float>& logits) {
+  options_.context = n_tokens;
+  engine::Session session(model_, engine::SelectKernels(), pool_, options_);
+  SessionRates rates = Rates(n_runs, n_tokens, options_.profile, [&](std::vector<float>& logits) {
     session.Truncate(0);
-    const auto start = Clock::now();
-    const std::span<const float> last = session.Advance(ids);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    std::span<const float> last;
+    const Timed timed = Time(model_, [&] { last = session.Advance(ids); });
     logits.assign(last.begin(), last.end());
-    return seconds;
+    return timed;
   });
   rates.flops_per_token =
       LayerFlops(config) + ScoreFlops(config, (n_tokens + 1) / 2.0) + HeadFlops(config) / n_tokens;
@@ -190,19 +207,20 @@ SessionRates SessionBench::Decode(const DecodeShape& shape, int n_runs) {
   engine::StreamBatch batch(model_, engine::SelectKernels(), pool_,
                             {.max_streams = n_streams,
                              .context = prompt_tokens + n_tokens,
-                             .memory_bytes = memory_bytes_,
-                             .precision = precision_,
-                             .kv = kv_});
-  SessionRates rates;
+                             .memory_bytes = options_.memory_bytes,
+                             .precision = options_.precision,
+                             .kv = options_.kv,
+                             .profile = options_.profile});
   std::vector<float> expected;
-  rates.tokens_per_s = Rates(n_runs, n_tokens * n_streams, [&](std::vector<float>& logits) {
+  auto once = [&](std::vector<float>& logits) {
     DecodeRun run(batch, prompts);
-    const auto start = Clock::now();
-    for (int i = 0; i < n_tokens; ++i) run.Step();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const Timed timed = Time(model_, [&] {
+      for (int i = 0; i < n_tokens; ++i) run.Step();
+    });
     expected = logits = run.Logits();
-    return seconds;
-  });
+    return timed;
+  };
+  SessionRates rates = Rates(n_runs, n_tokens * n_streams, options_.profile, once);
 
   // Watched, so not timed.
   ExpertCounter counter(config);
@@ -226,7 +244,8 @@ SessionRates SessionBench::Decode(const DecodeShape& shape, int n_runs) {
   const double mean_length = prompt_tokens + (n_tokens + 1) / 2.0;
   rates.flops_per_token = LayerFlops(config) + ScoreFlops(config, mean_length) + HeadFlops(config);
   const double of_weights = BytesRead(model_.checkpoint(), n_tokens, counter.n_read());
-  const auto of_a_position = static_cast<double>(engine::KvCache::BytesOfPosition(config, kv_));
+  const auto of_a_position =
+      static_cast<double>(engine::KvCache::BytesOfPosition(config, options_.kv));
   rates.bytes_per_token = of_weights / (n_tokens * n_streams) + of_a_position * mean_length;
   return rates;
 }

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/parallel/thread_pool.h"
+#include "engine/generate/session.h"
 #include "engine/model/model.h"
-#include "engine/ops/precision.h"
 
 namespace moescope::lab {
 
@@ -16,6 +16,8 @@ namespace moescope::lab {
 struct SessionRates {
   std::vector<double> tokens_per_s;  // a value a run, summed over streams
   double flops_per_token = 0;        // actually run, the head on the last token of a prefill
+  double seconds = 0;                // of all runs
+  uint64_t bytes_read = 0;           // from disk in them, where experts are streamed
   // Of decoding: what a step reads, over its tokens: weights as stored, keys and values. Experts
   // are counted as the run chose them, each once a layer and step.
   double bytes_per_token = 0;
@@ -32,8 +34,8 @@ struct DecodeShape {
 class SessionBench {
  public:
   // The first run of each kind is not counted: it pages the weights in.
-  SessionBench(const engine::Model& model, ThreadPool& pool, engine::Precision precision, DType kv,
-               uint64_t memory_bytes);
+  // Of the options the context is chosen here.
+  SessionBench(const engine::Model& model, ThreadPool& pool, const engine::SessionOptions& options);
 
   // `n_tokens` at once. Throws Error(kBadInput) beyond the model's context, Error(kInternal) when
   // two runs differ.
@@ -46,9 +48,7 @@ class SessionBench {
  private:
   const engine::Model& model_;
   ThreadPool& pool_;
-  engine::Precision precision_;
-  DType kv_;  // type of keys and values
-  uint64_t memory_bytes_;
+  engine::SessionOptions options_;
 };
 
 }  // namespace moescope::lab

@@ -6,9 +6,14 @@
 
 namespace moescope::lab {
 
-TextModel OpenTextModel(const std::string& path, engine::Model::Residency residency) {
+engine::ModelOptions SweepModel(uint64_t memory_bytes) {
+  return {.memory_bytes = memory_bytes,
+          .rest_bytes = [](const files::ModelConfig&, uint64_t most) { return most / 2; }};
+}
+
+TextModel OpenTextModel(const std::string& path, const engine::ModelOptions& options) {
   TextModel opened;
-  opened.model = engine::Model::Open(path, residency);
+  opened.model = engine::Model::Open(path, options);
   const files::Checkpoint& checkpoint = opened.model->checkpoint();
   if (!checkpoint.vocabulary()) {
     throw Error(ErrorKind::kBadInput, fmt::format("no tokenizer: {}", checkpoint.tokenizer_note()));

@@ -14,9 +14,11 @@ struct TextModel {
   std::unique_ptr<text::Tokenizer> tokenizer;
 };
 
+// For a sweep that takes what memory it gets: weights leave it half.
+engine::ModelOptions SweepModel(uint64_t memory_bytes);
+
 // Throws Error as Model::Open; kBadInput when there is no tokenizer that we read, saying why, or
 // one with more tokens than the model.
-TextModel OpenTextModel(const std::string& path,
-                        engine::Model::Residency residency = engine::Model::Residency::kMapped);
+TextModel OpenTextModel(const std::string& path, const engine::ModelOptions& options = {});
 
 }  // namespace moescope::lab

@@ -86,8 +86,8 @@ TokenisedText ReadTokenisedText(const TextModel& opened, const std::vector<text:
   return text;
 }
 
-int ChunkOf(const text::SequencePolicy& policy, const engine::Model& model) {
-  const int context = model.config().context;
+int ChunkOf(const text::SequencePolicy& policy, const files::ModelConfig& config) {
+  const int context = config.context;
   const int chunk = policy.chunk > 0 ? policy.chunk : context;
   if (chunk <= context) return chunk;
   throw Error(

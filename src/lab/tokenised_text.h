@@ -48,6 +48,6 @@ TokenisedText ReadTokenisedText(const TextModel& opened, const std::vector<text:
                                 const text::SequencePolicy& policy,
                                 const text::ParquetOpener& open_parquet);
 // What the policy's chunk comes to. Throws Error(kBadInput) when it is above the model's context.
-int ChunkOf(const text::SequencePolicy& policy, const engine::Model& model);
+int ChunkOf(const text::SequencePolicy& policy, const files::ModelConfig& config);
 
 }  // namespace moescope::lab

@@ -63,15 +63,13 @@ class Tracer {
       : options_(options),
         pool_(options.n_threads),
         kernels_(engine::SelectKernels()),
-        opened_(OpenTextModel(options.model, options.read_weights
-                                                 ? engine::Model::Residency::kRead
-                                                 : engine::Model::Residency::kMapped)),
+        opened_(OpenTextModel(options.model, Model())),
         model_(opened_.model.get()),
         tokenizer_(opened_.tokenizer.get()),
         documents_(OpenData(open_parquet)) {
     const files::ModelConfig& config = model_->config();
     summary_.is_dense = config.dense();
-    chunk_ = ChunkOf(options.policy, *model_);
+    chunk_ = ChunkOf(options.policy, model_->config());
     router_ = model_->router();
     if (!options.interventions.empty()) PlanInterventions();
     PlanMemory();
@@ -111,7 +109,8 @@ class Tracer {
         engine::SweepOptions{.wave_rows = summary_.wave_rows,
                              .max_sequence = chunk_,
                              .experts_per_token = router_.experts_per_token,
-                             .precision = options_.precision});
+                             .precision = options_.precision,
+                             .profile = options_.profile});
     collector_ = std::make_unique<DecisionCollector>(router_, model_->config().n_layers,
                                                      summary_.wave_rows, options_.logits);
     start_ = Clock::now();
@@ -128,6 +127,13 @@ class Tracer {
     summary_.seconds = SecondsSince(start_);
     summary_.cpu_seconds = ProcessCpuSeconds() - cpu_start;
     summary_.weight_bytes = model_->weights().bytes_acquired();
+    if (const engine::ExpertSchedule* schedule = model_->weights().experts()) {
+      summary_.streamed = true;
+      const engine::ExpertStats stats = schedule->stats();
+      summary_.expert_bytes_read = stats.bytes_read;
+      summary_.expert_hit_ratio = static_cast<double>(stats.scan_hits) /
+                                  static_cast<double>(std::max<int64_t>(stats.scan_lookups, 1));
+    }
     summary_.kernel_level = Name(kernels_.level);
     return summary_;
   }
@@ -179,17 +185,30 @@ class Tracer {
     intervention_probe_ = std::make_unique<InterventionProbe>(std::move(plans));
   }
 
+  // Weights leave what a wave of the usual size needs: a larger one would win nothing.
+  engine::ModelOptions Model() const {
+    return {.read_into_memory = options_.read_weights,
+            .memory_bytes = options_.memory_bytes,
+            .rest_bytes = [this](const files::ModelConfig& config, uint64_t most) {
+              return PlannedBytes(config, MemoryFor(config, most));
+            }};
+  }
+
+  TraceMemory MemoryFor(const files::ModelConfig& config, uint64_t memory_bytes) const {
+    return {.memory_bytes = memory_bytes,
+            .chunk = ChunkOf(options_.policy, config),
+            .n_threads = pool_.n_threads(),
+            .logits = options_.logits,
+            .writes = !options_.output.empty(),
+            .precision = options_.precision};
+  }
+
   void PlanMemory() {
     uint64_t available = AvailableMemoryBytes();
-    memory_bytes_ = options_.memory_bytes > 0 ? options_.memory_bytes : available / 2;
+    memory_bytes_ = model_->memory_left().value_or(available / 2);
     files::ModelConfig config = model_->config();
     config.experts_per_token = router_.experts_per_token;
-    engine::SweepPlan plan = PlanTrace(config, {.memory_bytes = memory_bytes_,
-                                                .chunk = chunk_,
-                                                .n_threads = pool_.n_threads(),
-                                                .logits = options_.logits,
-                                                .writes = !options_.output.empty(),
-                                                .precision = options_.precision});
+    engine::SweepPlan plan = PlanTrace(config, MemoryFor(config, memory_bytes_));
     summary_.wave_rows = plan.wave_rows;
     if (options_.wave_tokens > 0) {
       summary_.wave_rows =

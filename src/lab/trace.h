@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/model/profile.h"
 #include "engine/ops/precision.h"
 #include "text/document.h"
 #include "text/sequences.h"
@@ -28,6 +29,7 @@ struct TraceOptions {
   int64_t tokens_per_part = int64_t{1} << 20;
   bool read_weights = false;  // read into memory rather than mapped
   engine::Precision precision = engine::Precision::kExact;
+  engine::Profile* profile = nullptr;  // of n_threads threads; what the sweep's tasks took
 };
 
 struct DatasetSummary {
@@ -43,13 +45,16 @@ struct TraceSummary {
   int64_t n_tokens = 0;       // of this call; a resumed run had some before
   int64_t n_tokens_before = 0;
   int64_t n_waves = 0;
-  int64_t wave_rows = 0;      // capacity of a wave
-  double seconds = 0;         // of the sweep and the writing, loading excluded
-  double cpu_seconds = 0;     // the same span in processor time, all threads
-  double sweep_seconds = 0;   // inside the forward pass
-  double flops = 0;           // that the sweep ran, multiply-adds counted as two
-  uint64_t weight_bytes = 0;  // bytes of weights acquired
-  bool is_dense = false;      // no experts: the run has no routes
+  int64_t wave_rows = 0;           // capacity of a wave
+  double seconds = 0;              // of the sweep and the writing, loading excluded
+  double cpu_seconds = 0;          // the same span in processor time, all threads
+  double sweep_seconds = 0;        // inside the forward pass
+  double flops = 0;                // that the sweep ran, multiply-adds counted as two
+  uint64_t weight_bytes = 0;       // bytes of weights acquired
+  bool streamed = false;           // experts were: the weights did not fit the memory
+  uint64_t expert_bytes_read = 0;  // from disk, then
+  double expert_hit_ratio = 0;     // of experts used by a wave, those that were in memory
+  bool is_dense = false;           // no experts: the run has no routes
   std::string kernel_level;
   std::vector<DatasetSummary> datasets;  // of this call, in the order met
 };

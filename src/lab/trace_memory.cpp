@@ -34,4 +34,12 @@ engine::SweepPlan PlanTrace(const files::ModelConfig& config, const TraceMemory&
                            memory.precision);
 }
 
+uint64_t PlannedBytes(const files::ModelConfig& config, const TraceMemory& memory) {
+  const engine::SweepPlan plan = PlanTrace(config, memory);
+  const uint64_t sweep_bytes =
+      plan.fixed_bytes + static_cast<uint64_t>(plan.wave_rows) * plan.bytes_per_row;
+  return std::min(memory.memory_bytes,
+                  sweep_bytes + (memory.writes ? StoreBytes(memory.memory_bytes) : 0));
+}
+
 }  // namespace moescope::lab

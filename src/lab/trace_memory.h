@@ -23,5 +23,7 @@ struct TraceMemory {
 // The largest wave that fits beside the store and the decisions kept for each row.
 // Throws Error(kResource) as PlanSweep.
 engine::SweepPlan PlanTrace(const files::ModelConfig& config, const TraceMemory& memory);
+// What that wave and the store take of the memory given, all of it at most.
+uint64_t PlannedBytes(const files::ModelConfig& config, const TraceMemory& memory);
 
 }  // namespace moescope::lab

@@ -12,7 +12,6 @@
 namespace moescope::routing {
 namespace {
 
-
 RoutedModel Mixtral() {
   return {.router = {.n_experts = 4, .experts_per_token = 2}, .n_layers = 6};
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apps/cli/command.h"
+#include "apps/cli/profile_options.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "engine/model/kv_cache.h"
@@ -41,20 +42,24 @@ std::string TypesWithPeak(const engine::MachineLimits& machine, double gops) {
   return fmt::format("{}", fmt::join(names, " "));
 }
 
-ordered_json MachineJson(const engine::MachineLimits& machine) {
-  return {{"cpu", machine.cpu},
-          {"threads", machine.n_threads},
-          {"level", Name(machine.level)},
-          {"dram_gb_per_s", machine.dram_gb_per_s},
-          {"fp32_gflops", machine.fp32_gflops},
-          {"int8_gops", Int8Json(machine)}};
+ordered_json MachineJson(const lab::BenchResult& result) {
+  const engine::MachineLimits& machine = result.machine;
+  ordered_json json = {{"cpu", machine.cpu},
+                       {"threads", machine.n_threads},
+                       {"level", Name(machine.level)},
+                       {"dram_gb_per_s", machine.dram_gb_per_s},
+                       {"disk_gb_per_s", result.disk_gb_per_s},
+                       {"fp32_gflops", machine.fp32_gflops},
+                       {"int8_gops", Int8Json(machine)}};
+  if (machine.amx_gflops > 0) json["amx_gflops"] = machine.amx_gflops;
+  return json;
 }
 
 ordered_json SpreadJson(const lab::Spread& spread) {
   return {{"min", spread.min}, {"median", spread.median}, {"max", spread.max}};
 }
 
-void PrintJson(const lab::BenchResult& result) {
+void PrintJson(const lab::BenchResult& result, const std::vector<lab::ProfileRow>& profile) {
   ordered_json rows = ordered_json::array();
   for (const lab::BenchRow& row : result.rows) {
     ordered_json json = {{"what", row.what},
@@ -74,10 +79,17 @@ void PrintJson(const lab::BenchResult& result) {
       json["cpu_ratio"] = SpreadJson(row.cpu_ratio);
       json["wall_ratio"] = SpreadJson(row.wall_ratio);
     }
+    if (row.streamed) {
+      json["disk_bytes_per_run"] = row.disk_bytes_per_run;
+      json["disk_gb_per_s"] = row.disk_gb_per_s;
+      json["hit_ratio"] = row.hit_ratio;
+    }
     rows.push_back(json);
   }
-  fmt::print("{}\n",
-             ordered_json{{"machine", MachineJson(result.machine)}, {"rows", rows}}.dump(2));
+  ordered_json json = {{"machine", MachineJson(result)}, {"rows", rows}};
+  if (!result.rows.empty()) json["peak_memory_bytes"] = result.peak_memory_bytes;
+  if (!profile.empty()) json["profile"] = ProfileJson(profile);
+  fmt::print("{}\n", json.dump(2));
 }
 
 // "x1.034 (1.029 to 1.041)"
@@ -85,29 +97,37 @@ std::string Ratio(const lab::Spread& spread) {
   return fmt::format("x{:.3f} ({:.3f} to {:.3f})", spread.median, spread.min, spread.max);
 }
 
-void PrintText(const lab::BenchResult& result) {
+void PrintText(const lab::BenchResult& result, const std::vector<lab::ProfileRow>& profile) {
   const engine::MachineLimits& machine = result.machine;
   fmt::print("{}, {} threads, {} kernels\n", machine.cpu, machine.n_threads, Name(machine.level));
   fmt::print("DRAM read   {:8.1f} GB/s\nfp32 FMA    {:8.1f} GFLOPS\n", machine.dram_gb_per_s,
              machine.fp32_gflops);
+  fmt::print("disk read   {:8.2f} GB/s\n", result.disk_gb_per_s);
   for (const auto& peak : machine.int8) {
     fmt::print("int8        {:8.1f} GOPS     {}\n", peak.gops, TypesWithPeak(machine, peak.gops));
   }
+  if (machine.amx_gflops > 0) fmt::print("AMX bf16    {:8.1f} GFLOPS\n", machine.amx_gflops);
   if (result.rows.empty()) return;
   fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>7} {:>8} {:>27}  {}\n", "what", "type", "level",
              "precision", "streams", "tokens", "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
-    std::string share =
-        row.limit.empty()
-            ? fmt::format("of the bare sweep: CPU time {}, wall time {}", Ratio(row.cpu_ratio),
-                          Ratio(row.wall_ratio))
-            : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
-                          row.limit == "dram" ? "DRAM bandwidth" : row.limit + " peak");
+    std::string share = row.limit.empty()
+                            ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
+                                          Ratio(row.cpu_ratio), Ratio(row.wall_ratio))
+                            : fmt::format("{:.1f} % of {}", 100 * row.share_of_limit,
+                                          row.limit == "dram"   ? "DRAM bandwidth"
+                                          : row.limit == "disk" ? "disk rate"
+                                                                : row.limit + " peak");
+    if (row.streamed) {
+      share += fmt::format(", {:.2f} GB/s from disk, {} a run, {:.1f} % hits", row.disk_gb_per_s,
+                           FormatBytes(row.disk_bytes_per_run), 100 * row.hit_ratio);
+    }
     fmt::print("{:<15} {:<6} {:<7} {:<9} {:>7} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n",
                row.what, row.type, row.level, row.precision, row.n_streams,
                FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
                row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
   }
+  if (!profile.empty()) fmt::print("\n{}", FormatProfile(profile));
 }
 
 DType ParseType(const std::string& name) {
@@ -136,6 +156,7 @@ std::function<void()> AddBench(CLI::App& app) {
     lab::ShapeModelOptions shape;
     std::string memory, type = "Q4_K", cache;
     std::string precision = "exact", weights = "mapped", kv = "f32";
+    ProfileOptions profile;
     bool machine_only = false;
     bool json = false;
   };
@@ -187,12 +208,14 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_option("--memory", options->memory, "memory to use, such as 96M or 2G");
   app.add_option("-t,--threads", bench.n_threads, "threads (default: one a core)")
       ->check(CLI::Range(1, 1024));
+  AddProfileOptions(app, options->profile);
   app.add_flag("--json", options->json, "print JSON");
   return [options] {
     lab::BenchOptions& chosen = options->bench;
     lab::BenchResult result;
+    std::vector<lab::ProfileRow> profile_rows;
     if (options->machine_only) {
-      result.machine = lab::BenchMachine(chosen.n_threads);
+      result = lab::BenchMachine(chosen.n_threads);
     } else {
       chosen.precision = engine::ParsePrecision(options->precision);
       chosen.kv = engine::ParseKvType(options->kv);
@@ -205,9 +228,18 @@ std::function<void()> AddBench(CLI::App& app) {
       if (chosen.model.empty()) chosen.model = "demo/demo-mixtral-Q8_0.gguf";
       if (chosen.what.empty()) chosen.what = {"sweep"};
       if (!options->memory.empty()) chosen.memory_bytes = ParseBytes(options->memory);
+      const auto profile = options->profile.Make(chosen.n_threads);
+      chosen.profile = profile.get();
       result = lab::Bench(chosen);
+      if (profile && options->profile.print) {
+        profile_rows = lab::SummariseProfile(*profile, files::Checkpoint::Open(chosen.model),
+                                             chosen.precision, result.machine);
+      }
+      if (profile && !options->profile.timeline.empty()) {
+        lab::WriteTimeline(*profile, options->profile.timeline);
+      }
     }
-    options->json ? PrintJson(result) : PrintText(result);
+    options->json ? PrintJson(result, profile_rows) : PrintText(result, profile_rows);
   };
 }
 

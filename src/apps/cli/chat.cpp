@@ -14,8 +14,10 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/generation_options.h"
+#include "apps/cli/weight_stats.h"
 #include "base/cancellation.h"
 #include "base/error.h"
+#include "base/units.h"
 #include "lab/precision_note.h"
 #include "lab/text_model.h"
 
@@ -33,7 +35,7 @@ class Chat {
  public:
   explicit Chat(const ChatOptions& options)
       : options_(options),
-        opened_(lab::OpenTextModel(options.generation.model, options.generation.Residency())),
+        opened_(lab::OpenTextModel(options.generation.model, options.generation.Model())),
         template_(lab::OpenChatTemplate(opened_)),
         pool_(options.generation.n_threads),
         session_(*opened_.model, engine::SelectKernels(), pool_,
@@ -56,6 +58,7 @@ class Chat {
       }
     }
     if (options_.json) PrintJson();
+    if (options_.generation.stats) PrintStats();
   }
 
  private:
@@ -96,6 +99,8 @@ class Chat {
                              std::fwrite(piece.data(), 1, piece.size(), stdout);
                              std::fflush(stdout);
                            });
+      n_written_ += result.ids.size();
+      seconds_ += result.seconds;
       run_.insert(run_.end(), rest.begin(), rest.end());
       run_.insert(run_.end(), result.ids.begin(), result.ids.end());
     } catch (const Error& error) {
@@ -110,6 +115,12 @@ class Chat {
         std::min<int64_t>(session_.length(), static_cast<int64_t>(run_.size()))));
     turns_.push_back({"assistant", text});
     if (!options_.json) fmt::print("\n");
+  }
+
+  void PrintStats() const {
+    fmt::print(stderr, "written {} tokens, {:.1f}/s\n{}", FormatCount(n_written_),
+               seconds_ > 0 ? static_cast<double>(n_written_) / seconds_ : 0,
+               WeightStatsText(*opened_.model));
   }
 
   void PrintJson() const {
@@ -132,6 +143,8 @@ class Chat {
   engine::Session session_;
   std::vector<lab::ChatTurn> turns_;
   std::vector<int32_t> run_;  // tokens the session holds
+  size_t n_written_ = 0;
+  double seconds_ = 0;
 };
 
 }  // namespace

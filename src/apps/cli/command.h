@@ -20,6 +20,8 @@ struct Command {
 
 // Defined one per file, listed in commands.cpp in the order of the help page.
 std::function<void()> AddAblate(CLI::App& app);
+std::function<void()> AddAudit(CLI::App& app);
+std::function<void()> AddCapture(CLI::App& app);
 std::function<void()> AddAttention(CLI::App& app);
 std::function<void()> AddBench(CLI::App& app);
 std::function<void()> AddChat(CLI::App& app);

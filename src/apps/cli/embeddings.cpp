@@ -74,7 +74,7 @@ study::Statement StatementOf(const lab::EmbeddingMeasurement& measured,
 
 void RunEmbeddings(const EmbeddingsOptions& options) {
   const TextOptions& text = *options.text;
-  const lab::TextModel opened = lab::OpenTextModel(text.model);
+  const lab::TextModel opened = lab::OpenTextModel(text.model, lab::SweepModel(text.MemoryBytes()));
   const int n_layers = opened.model->config().n_layers;
   std::vector<int> all_layers;
   for (int layer = 0; layer < n_layers; ++layer) all_layers.push_back(layer);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/platform/cpu.h"
 #include "base/units.h"
 #include "engine/model/kv_cache.h"
 
@@ -39,10 +40,19 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
       ->capture_default_str();
   app.add_option("--stop", options.generate.stop, "end before this text, repeatable");
   app.add_flag("--ignore-end", options.ignore_end, "go on after the model ends its text");
-  app.add_option("--memory", options.memory, "memory for cache and buffers, such as 512M or 2G");
+  app.add_option("--memory", options.memory, "memory to use, weights included, such as 512M or 2G");
   app.add_option("--weights", options.weights, "how weights reach memory")
       ->check(CLI::IsMember({"mapped", "read"}))
       ->capture_default_str();
+  app.add_option("--cache-policy", options.cache_policy,
+                 "which experts stay when the model is larger than the memory: lru, lfu or fifo")
+      ->check(CLI::IsMember({"lru", "lfu", "fifo"}))
+      ->capture_default_str();
+  app.add_option("--forecast", options.forecast,
+                 "what is read ahead then: by the next layer's router, by transitions, or none")
+      ->check(CLI::IsMember({"router", "transitions", "none"}))
+      ->capture_default_str();
+  app.add_flag("--stats", options.stats, "say how fast it was and what was read");
   app.add_option("--precision", options.precision,
                  "exact, or fast: activations rounded to 8 bits where weights are quantised")
       ->check(CLI::IsMember({"exact", "fast"}))
@@ -53,16 +63,29 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
       ->capture_default_str();
 }
 
-engine::Model::Residency GenerationOptions::Residency() const {
-  return weights == "read" ? engine::Model::Residency::kRead : engine::Model::Residency::kMapped;
+engine::ModelOptions GenerationOptions::Model() const {
+  engine::ModelOptions opened;
+  opened.read_into_memory = weights == "read";
+  opened.memory_bytes = memory.empty() ? 0 : ParseBytes(memory);
+  opened.rest_bytes = [this](const files::ModelConfig& config, uint64_t) {
+    return engine::SessionBytes(config, Session(config),
+                                n_threads > 0 ? n_threads : AvailableCores());
+  };
+  opened.experts.rule = routing::EvictionRuleNamed(cache_policy).value();
+  opened.experts.forecast = forecast == "router"        ? engine::ExpertForecast::kRouter
+                            : forecast == "transitions" ? engine::ExpertForecast::kTransitions
+                                                        : engine::ExpertForecast::kNone;
+  return opened;
 }
 
-engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& config) const {
+engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& config,
+                                                  engine::Profile* profile) const {
   const int fallback = std::min(config.context, kDefaultContext);
   return {.context = context > 0 ? context : fallback,
           .memory_bytes = memory.empty() ? 0 : ParseBytes(memory),
           .precision = engine::ParsePrecision(precision),
-          .kv = engine::ParseKvType(kv)};
+          .kv = engine::ParseKvType(kv),
+          .profile = profile};
 }
 
 }  // namespace moescope::cli

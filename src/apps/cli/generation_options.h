@@ -22,18 +22,22 @@ struct GenerationOptions {
   std::string weights = "mapped";
   std::string precision = "exact";
   std::string kv = "f32";
+  std::string cache_policy = "lfu", forecast = "router";
   bool ignore_end = false;
+  bool stats = false;
   engine::GenerateOptions generate;
 
   // A cache for more is allocated only when asked for.
   static constexpr int kDefaultContext = 4096;
 
-  engine::Model::Residency Residency() const;
-  engine::SessionOptions Session(const files::ModelConfig& config) const;
+  // How the model is opened so that a session has room beside its weights.
+  engine::ModelOptions Model() const;
+  engine::SessionOptions Session(const files::ModelConfig& config,
+                                 engine::Profile* profile = nullptr) const;
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,
-// --ignore-end, --memory, --weights, --precision, --kv.
+// --ignore-end, --memory, --weights, --cache-policy, --forecast, --precision, --kv, --stats.
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
 }  // namespace moescope::cli

@@ -13,7 +13,9 @@
 #include "base/platform/cpu.h"
 #include "base/platform/memory.h"
 #include "base/units.h"
+#include "engine/experts/weight_plan.h"
 #include "files/family.h"
+#include "lab/trace_memory.h"
 
 namespace moescope::cli {
 namespace {
@@ -51,7 +53,26 @@ struct Inspection {
   lab::SweepRates rates = {};
   std::optional<lab::SweepForecast> forecast = {};
   std::string no_forecast = {};  // why there is none
+  // With --memory as a limit on all that a trace uses; n_cells: experts of all layers.
+  std::optional<engine::WeightPlan> weight_plan = {};
+  int n_cells = 0;
 };
+
+// As `trace` would; nothing when it would refuse.
+void PlanWeights(uint64_t memory, Inspection& result) {
+  const uint64_t least = engine::LeastWeightBytes(result.checkpoint);
+  const files::ModelConfig& config = result.checkpoint.config();
+  try {
+    const uint64_t rest =
+        lab::PlannedBytes(config, {.memory_bytes = memory > least ? memory - least : 0,
+                                   .chunk = result.chunk,
+                                   .n_threads = result.n_threads});
+    result.weight_plan = engine::PlanWeights(result.checkpoint, false, memory, rest);
+    result.n_cells = config.n_layers * config.n_feed_forwards();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kResource) throw;
+  }
+}
 
 Inspection Inspect(const files::Checkpoint& checkpoint, const InspectOptions& options) {
   const files::ModelConfig& config = checkpoint.config();
@@ -84,6 +105,7 @@ Inspection Inspect(const files::Checkpoint& checkpoint, const InspectOptions& op
     if (error.kind() != ErrorKind::kResource) throw;
     result.no_forecast = error.what();
   }
+  if (!options.memory.empty() && checkpoint.has_weights()) PlanWeights(memory, result);
   return result;
 }
 
@@ -272,6 +294,12 @@ void PrintForecast(const Inspection& result) {
   PrintLine("memory", fmt::format("{} given: {} fixed, {} a token in the wave; weights are mapped",
                                   FormatBytes(f.memory_bytes), FormatBytes(f.plan.fixed_bytes),
                                   FormatBytes(f.plan.bytes_per_row)));
+  if (result.weight_plan && result.weight_plan->placement == engine::WeightPlacement::kStreamed) {
+    PrintLine("streamed",
+              fmt::format("as a limit on everything it leaves slots for {} of {} experts; the rest "
+                          "is read in each wave",
+                          result.weight_plan->n_slots, result.n_cells));
+  }
   PrintLine("wave", fmt::format("{} tokens in sequences of up to {}",
                                 FormatCount(static_cast<uint64_t>(f.plan.wave_rows)),
                                 FormatCount(static_cast<uint64_t>(result.chunk))));

@@ -12,7 +12,9 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/generation_options.h"
+#include "apps/cli/profile_options.h"
 #include "apps/cli/prompt_options.h"
+#include "apps/cli/weight_stats.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "lab/chat.h"
@@ -29,6 +31,7 @@ using nlohmann::ordered_json;
 struct RunOptions {
   GenerationOptions generation;
   PromptOptions prompt;
+  ProfileOptions profile;
   std::string colour = "auto";
   std::string system;
   bool chat = false, routes = false, no_echo = false, json = false;
@@ -94,11 +97,12 @@ class Runner {
  public:
   explicit Runner(const RunOptions& options)
       : options_(options),
-        opened_(lab::OpenTextModel(options.generation.model, options.generation.Residency())),
+        opened_(lab::OpenTextModel(options.generation.model, options.generation.Model())),
         pool_(options.generation.n_threads),
         kernels_(engine::SelectKernels()),
+        profile_(options.profile.Make(options.generation.n_threads)),
         session_(*opened_.model, kernels_, pool_,
-                 options.generation.Session(opened_.model->config())) {
+                 options.generation.Session(opened_.model->config(), profile_.get())) {
     lab::PrintPrecisionNote(*opened_.model, engine::ParsePrecision(options.generation.precision));
     if (!options.routes) return;
     const files::ModelConfig& config = opened_.model->config();
@@ -142,7 +146,12 @@ class Runner {
       printer.PrintUpTo(session_.length());
       printer.PrintRest();
     }
-    options_.json ? PrintJson(prompt, result) : PrintSummary(prompt, result);
+    std::vector<lab::ProfileRow> profile;
+    if (profile_) {
+      profile = FinishProfile(options_.profile, *profile_, opened_.model->checkpoint(),
+                              engine::ParsePrecision(options_.generation.precision));
+    }
+    options_.json ? PrintJson(prompt, result, profile) : PrintSummary(prompt, result, profile);
   }
 
  private:
@@ -158,7 +167,7 @@ class Runner {
   void RunLastToken(const engine::Generated& result, std::span<routing::Probe* const> probes) {
     const bool has_room = session_.length() < session_.capacity();
     if (watcher_ && !result.ids.empty() && has_room) {
-      session_.Advance(std::span(result.ids).last(1), probes);
+      session_.Decode(result.ids.back(), probes);
     }
   }
 
@@ -180,7 +189,8 @@ class Runner {
     return seconds > 0 ? static_cast<double>(n) / seconds : 0;
   }
 
-  void PrintJson(const std::vector<int32_t>& prompt, const engine::Generated& result) const {
+  void PrintJson(const std::vector<int32_t>& prompt, const engine::Generated& result,
+                 const std::vector<lab::ProfileRow>& profile) const {
     ordered_json rows = ordered_json::array();
     int64_t position = 0;
     for (int32_t id : prompt) {
@@ -192,35 +202,46 @@ class Runner {
       rows.back()["generated"] = true;
     }
     const engine::SamplingOptions& sampling = options_.generation.generate.sampling;
-    const ordered_json answer = {
-        {"rows", rows},
-        {"text", result.text},
-        {"end", Name(result.end)},
-        {"prompt_tokens", prompt.size()},
-        {"tokens", result.ids.size()},
-        {"prompt_tokens_per_s", Rate(prompt.size(), result.prompt_seconds)},
-        {"tokens_per_s", Rate(result.ids.size(), result.seconds)},
-        {"temperature", sampling.temperature},
-        {"seed", sampling.seed},
-        {"model", opened_.model->checkpoint().Identity()},
-        {"precision", options_.generation.precision},
-        {"kv", options_.generation.kv},
-        {"kernel_level", Name(kernels_.level)}};
+    ordered_json answer = {{"rows", rows},
+                           {"text", result.text},
+                           {"end", Name(result.end)},
+                           {"prompt_tokens", prompt.size()},
+                           {"tokens", result.ids.size()},
+                           {"prompt_tokens_per_s", Rate(prompt.size(), result.prompt_seconds)},
+                           {"tokens_per_s", Rate(result.ids.size(), result.seconds)},
+                           {"temperature", sampling.temperature},
+                           {"seed", sampling.seed},
+                           {"model", opened_.model->checkpoint().Identity()},
+                           {"precision", options_.generation.precision},
+                           {"kv", options_.generation.kv},
+                           {"kernel_level", Name(kernels_.level)}};
+    if (options_.generation.stats) {
+      for (const auto& [name, number] : WeightStats(*opened_.model)) {
+        std::visit([&, &key = name](auto value) { answer["stats"][key] = value; }, number);
+      }
+    }
+    if (!profile.empty()) answer["profile"] = ProfileJson(profile);
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 
-  void PrintSummary(const std::vector<int32_t>& prompt, const engine::Generated& result) const {
+  void PrintSummary(const std::vector<int32_t>& prompt, const engine::Generated& result,
+                    const std::vector<lab::ProfileRow>& profile) const {
     fmt::print(stderr, "\nprompt {} tokens, {:.1f}/s; written {}, {:.1f}/s; ended by {}\n",
                FormatCount(prompt.size()), Rate(prompt.size(), result.prompt_seconds),
                FormatCount(result.ids.size()), Rate(result.ids.size(), result.seconds),
                Name(result.end));
+    if (options_.generation.stats) {
+      fmt::print(stderr, "{}", WeightStatsText(*opened_.model));
+    }
     if (watcher_) fmt::print(stderr, "colours: first choice at layer {}\n", layer_);
+    if (!profile.empty()) fmt::print(stderr, "\n{}", FormatProfile(profile));
   }
 
   const RunOptions& options_;
   lab::TextModel opened_;
   ThreadPool pool_;
   const engine::KernelTable& kernels_;
+  std::unique_ptr<engine::Profile> profile_;
   engine::Session session_;
   int layer_ = 0;
   std::optional<lab::RouteWatcher> watcher_;
@@ -242,6 +263,7 @@ std::function<void()> AddRun(CLI::App& app) {
                  "auto, always or never; NO_COLOR is respected")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
+  AddProfileOptions(app, options->profile);
   app.add_flag("--no-echo", options->no_echo, "leave the prompt out of the output");
   app.add_flag("--json", options->json, "print JSON, with --routes all layers of every token");
   return [options] { Runner(*options).Run(); };

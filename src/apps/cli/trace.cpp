@@ -8,6 +8,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/intervention_place.h"
+#include "apps/cli/profile_options.h"
 #include "apps/cli/text_options.h"
 #include "base/units.h"
 #include "lab/trace.h"
@@ -21,7 +22,8 @@ double MeanLoss(const lab::DatasetSummary& dataset) {
                                    : std::nan("");
 }
 
-void PrintJson(const lab::TraceOptions& options, const lab::TraceSummary& summary) {
+void PrintJson(const lab::TraceOptions& options, const lab::TraceSummary& summary,
+               const std::vector<lab::ProfileRow>& profile) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const lab::DatasetSummary& dataset : summary.datasets) {
     rows.push_back({{"dataset", dataset.dataset},
@@ -43,10 +45,12 @@ void PrintJson(const lab::TraceOptions& options, const lab::TraceSummary& summar
                                    {"weight_bytes_read", summary.weight_bytes},
                                    {"precision", Name(options.precision)},
                                    {"kernel_level", summary.kernel_level}};
+  if (!profile.empty()) result["profile"] = ProfileJson(profile);
   fmt::print("{}\n", result.dump(2));
 }
 
-void PrintSummary(const lab::TraceOptions& options, const lab::TraceSummary& summary) {
+void PrintSummary(const lab::TraceOptions& options, const lab::TraceSummary& summary,
+                  const std::vector<lab::ProfileRow>& profile) {
   if (summary.was_complete) {
     fmt::print("{} is complete: {} tokens; nothing to do\n", options.output,
                FormatCount(static_cast<uint64_t>(summary.n_tokens_before)));
@@ -71,6 +75,7 @@ void PrintSummary(const lab::TraceOptions& options, const lab::TraceSummary& sum
              FormatCount(static_cast<uint64_t>(summary.n_tokens)), FormatSeconds(summary.seconds),
              FormatCount(static_cast<uint64_t>(rate)), Name(options.precision),
              summary.kernel_level);
+  if (!profile.empty()) fmt::print("\n{}\n", FormatProfile(profile));
   fmt::print("next: moescope figure {1} {0}\n      moescope report {0} -o report.html\n",
              options.output, summary.is_dense ? "perplexity" : "table5");
 }
@@ -84,6 +89,7 @@ std::function<void()> AddTrace(CLI::App& app) {
     std::vector<std::string> interventions;
     InterventionPlace place;
     std::string weights = "mapped";
+    ProfileOptions profile;
     bool json = false;
   };
   auto options = std::make_shared<Options>();
@@ -110,6 +116,7 @@ std::function<void()> AddTrace(CLI::App& app) {
   app.add_option("--weights", options->weights, "how weights reach memory")
       ->check(CLI::IsMember({"mapped", "read"}))
       ->capture_default_str();
+  AddProfileOptions(app, options->profile);
   app.add_flag("--json", options->json, "print JSON");
   return [options] {
     lab::TraceOptions& trace = options->trace;
@@ -122,8 +129,15 @@ std::function<void()> AddTrace(CLI::App& app) {
     trace.precision = options->text->Precision();
     trace.read_weights = options->weights == "read";
     trace.interventions = PlaceInterventions(options->interventions, options->place);
-    lab::TraceSummary summary = lab::Trace(trace, store::MakeParquetOpener());
-    options->json ? PrintJson(trace, summary) : PrintSummary(trace, summary);
+    const auto profile = options->profile.Make(trace.n_threads);
+    trace.profile = profile.get();
+    const lab::TraceSummary summary = lab::Trace(trace, store::MakeParquetOpener());
+    std::vector<lab::ProfileRow> rows;
+    if (profile) {
+      rows = FinishProfile(options->profile, *profile, files::Checkpoint::Open(trace.model),
+                           trace.precision);
+    }
+    options->json ? PrintJson(trace, summary, rows) : PrintSummary(trace, summary, rows);
   };
 }
 

@@ -1,12 +1,15 @@
 #include "base/platform/cpu.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 #include <string>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <xmmintrin.h>
 #endif
 
@@ -17,6 +20,21 @@ namespace {
 // MXCSR bits 15 (flush to zero) and 6 (denormals are zero). Intel SDM vol. 1, 10.2.3.
 constexpr unsigned kFlushBits = 0x8040;
 
+// Feature bits of CPUID leaf 7 and the state that the system switches between threads: bits 17 and
+// 18 of XCR0 are tile configuration and data. Intel SDM vol. 1, 13.3 and 18.3.
+bool HasTilesOfBFloat() {
+  constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24, kTileState = 3u << 17;
+  constexpr unsigned kAvx512Bf16 = 1u << 5, kXsaveEnabled = 1u << 27;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kXsaveEnabled) == 0) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if ((d & kAmxBf16) == 0 || (d & kAmxTile) == 0) return false;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a & kAvx512Bf16) == 0) return false;
+  unsigned low = 0, high = 0;
+  asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & kTileState) == kTileState;
+}
+
 CpuFeatures Detect() {
   __builtin_cpu_init();
   CpuFeatures features;
@@ -25,6 +43,7 @@ CpuFeatures Detect() {
                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl");
   features.avx512_vnni = features.avx512 && __builtin_cpu_supports("avx512vnni");
+  features.amx_bf16 = features.avx512 && HasTilesOfBFloat();
   return features;
 }
 #else
@@ -47,6 +66,17 @@ int QuotaCores() {
 const CpuFeatures& DetectCpu() {
   static const CpuFeatures features = Detect();
   return features;
+}
+
+bool RequestTilePermission() {
+#if defined(__x86_64__)
+  // Linux, Documentation/arch/x86/xstate.rst: state component 18, tile data, is granted on request.
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
 }
 
 std::string CpuModelName() {

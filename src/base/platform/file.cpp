@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "base/platform/file_state.h"
 
 namespace moescope {
 namespace {
@@ -66,6 +67,7 @@ class PosixFile : public RandomAccessFile {
       done += static_cast<size_t>(got);
     }
   }
+  FileState State() const override { return StateOf(file_.fd(), path_); }
 
  private:
   std::string path_;
@@ -84,6 +86,7 @@ class MemoryFile : public RandomAccessFile {
     }
     std::copy_n(bytes_.begin() + static_cast<ptrdiff_t>(offset), out.size(), out.begin());
   }
+  FileState State() const override { return {.n_bytes = bytes_.size()}; }
 
  private:
   std::string path_;

@@ -13,6 +13,14 @@
 
 namespace moescope {
 
+// Which file it is and when it was last written, as the system tells now: equal as long as nobody
+// writes to the file.
+struct FileState {
+  uint64_t device = 0, inode = 0, n_bytes = 0;
+  int64_t written_ns = 0;  // time of the last modification
+  bool operator==(const FileState&) const = default;
+};
+
 // A file that can be read anywhere. Implementations are thread-safe.
 class RandomAccessFile {
  public:
@@ -22,6 +30,8 @@ class RandomAccessFile {
   virtual const std::string& path() const = 0;
   // Fills `out` from `offset`. Throws Error(kCorrupt) past the end, Error(kIo) if reading fails.
   virtual void Read(uint64_t offset, std::span<std::byte> out) const = 0;
+  // Throws Error(kIo).
+  virtual FileState State() const = 0;
 };
 
 // Throws Error(kNotFound), Error(kIo); Error(kBadInput) for a directory.

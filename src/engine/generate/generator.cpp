@@ -62,7 +62,7 @@ Generated Generate(Session& session, const text::Tokenizer& tokenizer,
       result.end = EndReason::kContextFull;
       break;
     }
-    logits = session.Advance(std::span(&id, 1), probes);
+    logits = session.Decode(id, probes);
   }
   const std::string rest = stop.Push(decoder.Flush()) + stop.Flush();
   result.text += rest;

@@ -32,22 +32,15 @@ StreamBatchOptions Checked(const Model& model, const ThreadPool& pool,
                                           std::to_string(options.context));
   }
   CheckKvType(config, options.precision, options.kv);
-  const int k =
-      options.experts_per_token > 0 ? options.experts_per_token : config.experts_per_token;
-  const auto n_streams = static_cast<uint64_t>(options.max_streams);
-  const uint64_t of_a_stream = KvCache::Bytes(config, options.context, options.kv) +
-                               static_cast<uint64_t>(options.context) * sizeof(int32_t) +
-                               static_cast<uint64_t>(config.vocab_size) * sizeof(float);
-  const uint64_t needed =
-      n_streams * of_a_stream + SweepShape::Of(config, k, WaveRows(options), options.context,
-                                               pool.n_threads(), options.precision)
-                                    .TotalBytes();
-  const uint64_t available =
-      options.memory_bytes > 0 ? options.memory_bytes : AvailableMemoryBytes();
+  const uint64_t needed = StreamBatch::Bytes(config, options, pool.n_threads());
+  const uint64_t available = model.memory_left().value_or(
+      options.memory_bytes > 0 ? options.memory_bytes : AvailableMemoryBytes());
   if (needed > available) {
     throw Error(ErrorKind::kResource,
                 "not enough memory for " +
-                    (n_streams == 1 ? "a session" : FormatCount(n_streams) + " streams") +
+                    (options.max_streams == 1
+                         ? "a session"
+                         : FormatCount(static_cast<uint64_t>(options.max_streams)) + " streams") +
                     ": a context of " + FormatCount(static_cast<uint64_t>(options.context)) +
                     " tokens needs " + FormatBytes(needed) + ", available " +
                     FormatBytes(available) + "; give a smaller one with -c");
@@ -61,18 +54,32 @@ int64_t CommonLength(std::span<const int32_t> a, std::span<const int32_t> b) {
 
 }  // namespace
 
+uint64_t StreamBatch::Bytes(const files::ModelConfig& config, const StreamBatchOptions& options,
+                            int n_threads) {
+  const int k =
+      options.experts_per_token > 0 ? options.experts_per_token : config.experts_per_token;
+  const uint64_t of_a_stream = KvCache::Bytes(config, options.context, options.kv) +
+                               static_cast<uint64_t>(options.context) * sizeof(int32_t) +
+                               static_cast<uint64_t>(config.vocab_size) * sizeof(float);
+  return static_cast<uint64_t>(options.max_streams) * of_a_stream +
+         SweepShape::Of(config, k, WaveRows(options), options.context, n_threads, options.precision)
+             .TotalBytes();
+}
+
 StreamBatch::StreamBatch(const Model& model, const KernelTable& kernels, ThreadPool& pool,
                          const StreamBatchOptions& options)
     : pool_(pool),
       context_(Checked(model, pool, options).context),
       wave_rows_(WaveRows(options)),
       vocab_size_(model.config().vocab_size),
+      mixes_phases_(options.precision == Precision::kExact || kernels.tiles == nullptr),
       sweep_(model, kernels, pool,
              {.wave_rows = wave_rows_,
               .max_sequence = options.context,
               .losses = false,
               .experts_per_token = options.experts_per_token,
-              .precision = options.precision}) {
+              .precision = options.precision,
+              .profile = options.profile}) {
   const auto n_streams = static_cast<size_t>(options.max_streams);
   streams_.reserve(n_streams);
   for (size_t i = 0; i < n_streams; ++i) {
@@ -140,15 +147,19 @@ int StreamBatch::Add(std::span<const int32_t> ids) {
   stream.cache.set_length(std::max<int64_t>(common, 0));
   stream.ids.assign(ids.begin(), ids.end());
   stream.in_use = true;
+  stream.phase = Phase::kPrefill;
   stream.turn = ++turn_;
   stream.logits_row = -1;
   return static_cast<int>(&stream - streams_.data());
 }
 
-void StreamBatch::Append(int stream, std::span<const int32_t> ids) {
+void StreamBatch::Append(int stream, std::span<const int32_t> ids, Phase phase) {
   Stream& to = At(stream);
+  const bool waits = n_waiting(stream) > 0;
   CheckTokens(std::ssize(to.ids), ids);
   if (ids.empty()) return;
+  // What follows a prompt that waits is a part of it.
+  if (!waits) to.phase = ids.size() == 1 ? phase : Phase::kPrefill;
   to.ids.insert(to.ids.end(), ids.begin(), ids.end());
   to.logits_row = -1;
 }
@@ -215,14 +226,28 @@ void StreamBatch::FillWave() {
   wave_.clear();
   last_rows_.clear();
   prompts_.clear();
+  bool decodes = false;
   for (int i = 0; i < max_streams(); ++i) {
     Stream& stream = streams_[static_cast<size_t>(i)];
     stream.logits_row = -1;
-    if (!stream.in_use) continue;
-    const int64_t n = n_waiting(i);
-    if (n == 1) AddToWave(i, 1);
-    if (n > 1) prompts_.push_back(i);
+    if (!stream.in_use || n_waiting(i) == 0) continue;
+    if (stream.phase == Phase::kPrefill) {
+      prompts_.push_back(i);
+    } else {
+      decodes = true;
+    }
   }
+  // Both wait and may not meet: in turn.
+  const bool turns = decodes && !prompts_.empty() && !mixes_phases_;
+  const bool runs_decodes = decodes && (!turns || last_phase_ == Phase::kPrefill);
+  const bool runs_prompts = !turns || !runs_decodes;
+  for (int i = 0; runs_decodes && i < max_streams(); ++i) {
+    const Stream& stream = streams_[static_cast<size_t>(i)];
+    if (stream.in_use && stream.phase == Phase::kDecode && n_waiting(i) > 0) AddToWave(i, 1);
+  }
+  wave_.phase = last_phase_ =
+      runs_decodes && (turns || prompts_.empty()) ? Phase::kDecode : Phase::kPrefill;
+  if (!runs_prompts) return;
   std::sort(prompts_.begin(), prompts_.end(),
             [&](int a, int b) { return At(a).turn < At(b).turn; });
   for (int i : prompts_) {

@@ -24,7 +24,8 @@ struct StreamBatchOptions {
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   uint64_t memory_bytes = 0;  // for caches and buffers; 0: what is available
   Precision precision = Precision::kExact;
-  DType kv = DType::kF32;  // type of keys and values: F32, F16, Q8_0; `exact` is F32 only
+  DType kv = DType::kF32;      // type of keys and values: F32, F16, Q8_0; `exact` is F32 only
+  Profile* profile = nullptr;  // of the pool's threads; must outlive the batch
 };
 
 // Everything is allocated at the beginning: a cache of `context` positions for each stream, and
@@ -44,25 +45,31 @@ class StreamBatch {
   // Throws Error(kBadInput) for ids that do not fit into the context or are no tokens of the model,
   // Error(kResource) when there are max_streams() already; the others go on.
   int Add(std::span<const int32_t> ids);
-  // Tokens to run after those the stream has. Throws Error(kBadInput) as Add; the stream is as
-  // before and can be read, cut or removed, the others go on.
-  void Append(int stream, std::span<const int32_t> ids);
+  // Tokens to run after those the stream has; of kDecode one that was sampled from its logits.
+  // Throws Error(kBadInput) as Add; the stream is as before and can be read, cut or removed, the
+  // others go on. Requires: nothing waits before a token of kDecode.
+  void Append(int stream, std::span<const int32_t> ids, Phase phase = Phase::kDecode);
   // Forgets the tokens from `length` on, run or waiting. Requires: 0 <= length <= n_tokens(stream).
   void Truncate(int stream, int64_t length);
   void Remove(int stream);
 
   // Runs one wave: first the streams in which one token waits, then, as far as rows go, the longest
-  // waiting prompts. One that begins like another whose turn is earlier is left out until that one
-  // has run what they share. Returns the number of rows, 0 when nothing waits. Probes see the rows
-  // as a sweep's, `sequence` being the stream, but not what was copied. Requires: probes that edit
-  // are the same in all steps, since what is copied has seen them. Throws as Sweep::Run; all
-  // streams are then as before, and the rows still wait.
+  // waiting prompts; where phases round differently (precision.h) one of them, in turn. One that
+  // begins like another whose turn is earlier is left out until that one has run what they share.
+  // Returns the number of rows, 0 when nothing waits. Probes see the rows as a sweep's, `sequence`
+  // being the stream, but not what was copied. Requires: probes that edit are the same in all
+  // steps, since what is copied has seen them. Throws as Sweep::Run; all streams are then as
+  // before, and the rows still wait.
   int64_t Step(std::span<routing::Probe* const> probes = {});
   // Whether the last step ran the last token of the stream, and no more has come since.
   bool HasLogits(int stream) const;
   // The logits after it, [vocab_size], valid until the next step. Requires: HasLogits(stream).
   // Throws Error(kCorrupt) when they are not finite.
   std::span<const float> Logits(int stream) const;
+
+  // What caches and buffers take.
+  static uint64_t Bytes(const files::ModelConfig& config, const StreamBatchOptions& options,
+                        int n_threads);
 
   int max_streams() const { return static_cast<int>(streams_.size()); }
   int64_t context() const { return context_; }
@@ -77,8 +84,9 @@ class StreamBatch {
     KvCache cache;             // of ids[0, cache.length()), also after the stream was removed
     std::vector<int32_t> ids;  // room for the context
     bool in_use = false;
-    uint64_t turn = 0;        // grows with each Add and Remove
-    int64_t logits_row = -1;  // of logits_, with the last step
+    Phase phase = Phase::kPrefill;  // of the tokens that wait
+    uint64_t turn = 0;              // grows with each Add and Remove
+    int64_t logits_row = -1;        // of logits_, with the last step
   };
   const Stream& At(int stream) const;
   Stream& At(int stream);
@@ -91,6 +99,8 @@ class StreamBatch {
 
   ThreadPool& pool_;
   int64_t context_, wave_rows_, vocab_size_;
+  bool mixes_phases_;                  // in a wave, since they do not differ
+  Phase last_phase_ = Phase::kDecode;  // of the last step
   std::vector<Stream> streams_;
   Sweep sweep_;
   uint64_t turn_ = 0;

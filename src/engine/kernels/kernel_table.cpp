@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/platform/cpu.h"
+#include "engine/kernels/amx/kernels.h"
 #include "engine/kernels/avx2/kernels.h"
 #include "engine/kernels/avx512/kernels.h"
 #include "engine/kernels/avx512_vnni/kernels.h"
@@ -13,7 +14,8 @@
 namespace moescope::engine {
 namespace {
 
-constexpr KernelLevel kLevels[] = {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512};
+constexpr KernelLevel kLevels[] = {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512,
+                                   KernelLevel::kAmx};
 
 // AVX-512 with the best products of rounded activations there are: with VNNI, or else AVX2's.
 const KernelTable* Avx512WithRounded() {
@@ -31,10 +33,22 @@ const KernelTable* Avx512WithRounded() {
   return &table;
 }
 
+// AVX-512's kernels and, for `fast`, tiles. Its own level in names: a run at `fast` differs.
+const KernelTable* AmxWithAvx512() {
+  if (AmxKernels() == nullptr || Avx512WithRounded() == nullptr) return nullptr;
+  static const KernelTable table = [] {
+    KernelTable combined = *Avx512WithRounded();
+    combined.level = KernelLevel::kAmx;
+    combined.tiles = AmxKernels();
+    return combined;
+  }();
+  return &table;
+}
+
 }  // namespace
 
 std::string_view Name(KernelLevel level) {
-  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512"};
+  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512", "amx"};
   return kNames[static_cast<int>(level)];
 }
 
@@ -46,6 +60,8 @@ const KernelTable* KernelsFor(KernelLevel level) {
       return DetectCpu().avx2_fma ? Avx2Kernels() : nullptr;
     case KernelLevel::kAvx512:
       return DetectCpu().avx512 ? Avx512WithRounded() : nullptr;
+    case KernelLevel::kAmx:
+      return DetectCpu().amx_bf16 && RequestTilePermission() ? AmxWithAvx512() : nullptr;
   }
   return nullptr;
 }
@@ -63,9 +79,9 @@ const KernelTable& SelectKernels() {
     if (kernels != nullptr) best = kernels;
   }
   if (wanted != nullptr && *wanted != '\0') {
-    throw Error(
-        ErrorKind::kBadInput,
-        std::string("MOESCOPE_KERNELS: expected scalar, avx2 or avx512, found '") + wanted + "'");
+    throw Error(ErrorKind::kBadInput,
+                std::string("MOESCOPE_KERNELS: expected scalar, avx2, avx512 or amx, found '") +
+                    wanted + "'");
   }
   return *best;
 }

@@ -13,16 +13,18 @@
 
 #include "base/tensor/dtype.h"
 #include "engine/kernels/rounded_block.h"
+#include "engine/kernels/tile_rows.h"
 
 namespace moescope::engine {
 
 inline constexpr int kSumBlock = 1024;
 
-enum class KernelLevel { kScalar, kAvx2, kAvx512 };
-std::string_view Name(KernelLevel level);  // "scalar", "avx2", "avx512"
+enum class KernelLevel { kScalar, kAvx2, kAvx512, kAmx };
+std::string_view Name(KernelLevel level);  // "scalar", "avx2", "avx512", "amx"
 
-// What precision `fast` adds. The same bits at every level: sums of whole numbers are exact, and
-// the few floating-point operations are the same ones in the same order (docs/numerics.md).
+// What precision `fast` adds. The same bits at every level that uses it: sums of whole numbers are
+// exact, and the few floating-point operations are the same ones in the same order
+// (docs/numerics.md).
 struct RoundedKernels {
   // out[r * k / 32 + b] = block b of row r of x [n_rows, k], strides in floats. k a multiple of 32.
   void (*round)(const float* x, size_t x_stride, RoundedBlock* out, int n_rows, int k) noexcept;
@@ -39,6 +41,33 @@ struct RoundedKernels {
   // often as codes of `dtype` need; returns the number of operations done (a product and its
   // addition are two). For `bench --machine`.
   double (*peak)(DType dtype, int64_t rounds) noexcept;
+};
+
+// What `fast` uses instead where many rows come together (sweeps and prompts), at a level with
+// tiles: both sides rounded to bfloat16, sums as docs/numerics.md says.
+struct TileKernels {
+  // Row r of x [n_rows, k], stride in floats, to lane r % 16 of the tiles from
+  // out[r / 16 * TilesOf(k)] on. k > 0.
+  void (*pack)(const float* x, size_t x_stride, TileOfRows* out, int n_rows, int k) noexcept;
+
+  // out[r * out_stride + c] = sum_k x[r, k] * w[c, k]
+  //   x TilesOf(n_rows, k) tiles, best at a multiple of 64 bytes; w n_cols rows of `dtype`, any
+  //   type, `w_stride` bytes apart, at any address. Requires: n_rows, n_cols > 0, k > 0 a multiple
+  //   of the type's block.
+  // Weights are unpacked once for 256 rows, and rows read once for 256 columns, in 300 KB of
+  // stack: hand over all rows and columns there are. The thread's tiles are configured by a call
+  // and released at its end.
+  void (*multiply)(DType dtype, const TileOfRows* x, const void* w, size_t w_stride, float* out,
+                   size_t out_stride, int n_rows, int n_cols, int k) noexcept;
+
+  // out[r * out_stride + c] = sum_k x[r * x_stride + k] * w[k * w_stride + c]
+  //   x [n_rows, k], w [k, n_cols] float32, strides in floats, rounded on the way: for attention.
+  //   k > 0. x is read once for 256 columns and w for 32 rows, in 64 KB of stack.
+  void (*multiply_columns)(const float* x, size_t x_stride, const float* w, size_t w_stride,
+                           float* out, size_t out_stride, int n_rows, int n_cols, int k) noexcept;
+
+  // As RoundedKernels::peak, of tile products in registers.
+  double (*peak)(int64_t rounds) noexcept;
 };
 
 struct KernelTable {
@@ -90,11 +119,12 @@ struct KernelTable {
   double (*fma_peak)(int64_t rounds) noexcept;
 
   RoundedKernels rounded;
+  const TileKernels* tiles = nullptr;  // null: the level has none
 };
 
 // The table of a level, or null when this build or machine lacks it.
 const KernelTable* KernelsFor(KernelLevel level);
-// The best level of this machine, lowered by MOESCOPE_KERNELS=scalar|avx2|avx512.
+// The best level of this machine, lowered by MOESCOPE_KERNELS=scalar|avx2|avx512|amx.
 // Throws Error(kBadInput) for another value, Error(kUnsupported) for a level the machine lacks.
 const KernelTable& SelectKernels();
 

@@ -115,6 +115,7 @@ MachineLimits MeasureMachine(const KernelTable& kernels, ThreadPool& pool) {
   limits.dram_gb_per_s = MeasureDram(pool, n_bytes);
   limits.fp32_gflops = MeasurePeak(pool, kernels.fma_peak);
   limits.int8 = MeasureBytes(kernels, pool);
+  if (kernels.tiles != nullptr) limits.amx_gflops = MeasurePeak(pool, kernels.tiles->peak);
   return limits;
 }
 

@@ -24,6 +24,7 @@ struct MachineLimits {
     double gops;
   };
   std::vector<BytePeak> int8;  // for codes of up to 4, 5, 6 and 8 bits
+  double amx_gflops = 0;       // products of bfloat16 on tiles, likewise; 0: the level has none
   // 0 for a type without codes.
   double Int8Gops(DType dtype) const;
 };

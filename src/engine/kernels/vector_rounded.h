@@ -4,8 +4,7 @@
 // Weights of up to kGroups registers of columns and kChunk values of k are unpacked once and
 // turned, so that a lane of 32 bits holds four codes of one column; a row of activations then meets
 // each register with four of its codes, repeated in all lanes. A lane's sum over a part is the
-// whole number that numerics.md defines, so every level and every cut has the same bits, and few
-// rows go the same way as many.
+// whole number that numerics.md defines, so every level and every cut has the same bits.
 //
 // Columns, a register of whole numbers, offers: kLanes, Set(byte), SetWord(bits), Repeat16(p),
 // FromFourCodes(p) (four bytes repeated), TransposeCodes, GatherWords and GatherHalves(p, offsets,
@@ -18,11 +17,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/tensor/block_codes.h"
 #include "base/tensor/dtype.h"
 #include "base/tensor/quant_blocks.h"
 #include "engine/kernels/rounded_block.h"
-#include "engine/kernels/vector_take_apart.h"
+#include "engine/kernels/vector_rounded_few.h"
+#include "engine/kernels/vector_turned.h"
 
 namespace moescope::engine {
 namespace {
@@ -31,20 +30,6 @@ namespace {
 // cache beside the weights of a group, which stay in the first.
 constexpr int kChunk = 1024;
 constexpr int kChunkBlocks = kChunk / kRoundedValues;
-
-// How a type is multiplied.
-template <DType kType, typename StoredBlock>
-struct RoundedSpec {
-  using Block = StoredBlock;
-  static constexpr CodeInfo kInfo = CodesOf(kType);
-  static constexpr int kBlockValues = Info(kType).block_elements;
-  static constexpr bool kWide = kLevelWidensBytes && kInfo.largest > 127;
-  // Added to codes so that they are unsigned bytes; widened ones keep their sign.
-  static constexpr int kZero = kWide ? 0 : kInfo.zero;
-  static constexpr int kLargest = kInfo.largest;
-  static constexpr int kParts = kRoundedValues / kInfo.part;
-  static constexpr int kPartVectors = kInfo.part / 4;  // registers of codes a part
-};
 
 // The weights of 32 values of k, for kGroups registers of columns.
 template <typename Spec>
@@ -55,60 +40,13 @@ struct PackedWeights {
   Vec offsets[Spec::kInfo.has_offset ? Spec::kParts : 1][kGroups];
 };
 
-// Sixteen bytes of each column: lane c of register i holds bytes 4 i to 4 i + 3 of column c.
-struct Turned {
-  Columns v[4];
-
-  static MOESCOPE_INLINE Turned Set(int value) {
-    const Columns all = Columns::Set(value);
-    return {{all, all, all, all}};
-  }
-  // The same sixteen in each quarter of a register, for Lookup alone.
-  static MOESCOPE_INLINE Turned LoadTable(const void* p) {
-    const Columns all = Columns::Repeat16(p);
-    return {{all, all, all, all}};
-  }
-};
-template <typename F>
-MOESCOPE_INLINE Turned OfEach(F f) {
-  return {{f(0), f(1), f(2), f(3)}};
-}
-MOESCOPE_INLINE Turned operator&(Turned a, Turned b) {
-  return OfEach([&](int i) { return a.v[i] & b.v[i]; });
-}
-MOESCOPE_INLINE Turned operator|(Turned a, Turned b) {
-  return OfEach([&](int i) { return a.v[i] | b.v[i]; });
-}
-MOESCOPE_INLINE Turned operator-(Turned a, Turned b) {
-  return OfEach([&](int i) { return a.v[i] - b.v[i]; });
-}
-template <int N>
-MOESCOPE_INLINE Turned ShiftRight(Turned a) {
-  return OfEach([&](int i) { return a.v[i] >> N; });
-}
-template <int N>
-MOESCOPE_INLINE Turned ShiftLeft(Turned a) {
-  return OfEach([&](int i) { return a.v[i] << N; });
-}
-MOESCOPE_INLINE Turned HasBit(Turned a, Turned mask) {
-  return OfEach([&](int i) { return HasBit(a.v[i], mask.v[i]); });
-}
-MOESCOPE_INLINE Turned Lookup(Turned table, Turned indices) {
-  return OfEach([&](int i) { return Lookup(table.v[i], indices.v[i]); });
-}
-
-// One block of every column, taken apart at once (vector_take_apart.h): pointers are into the first
-// column's block, the others lie `offsets` bytes further on.
+// Stores codes where the products of many rows find them.
 template <typename Spec>
-struct TurnedPlace {
-  using Word = Columns;
+struct PackSink {
   PackedWeights<Spec>* to;
   int group;
-  const size_t* offsets;  // [Columns::kLanes]
-  int value = 0;
 
-  MOESCOPE_INLINE TurnedPlace operator+(int n) const { return {to, group, offsets, value + n}; }
-  MOESCOPE_INLINE void Put(Turned codes, Vec step) const {
+  MOESCOPE_INLINE void Put(int value, Turned codes, Vec step) const {
     PackedWeights<Spec>& block = to[value / kRoundedValues];
     const int first = value % kRoundedValues / 4;
     for (int i = 0; i < 4; ++i) {
@@ -121,53 +59,10 @@ struct TurnedPlace {
     }
     block.steps[value % kRoundedValues / Spec::kInfo.part][group] = step;
   }
-  MOESCOPE_INLINE void Put(Turned codes, Vec step, Vec offset) const {
-    Put(codes, step);
+  MOESCOPE_INLINE void Put(int value, Turned codes, Vec step, Vec offset) const {
+    Put(value, codes, step);
     to[value / kRoundedValues].offsets[value % kRoundedValues / Spec::kInfo.part][group] = offset;
   }
-
-  MOESCOPE_INLINE Turned Load(const void* p) const {
-    Turned turned;
-    Columns::TransposeCodes(static_cast<const uint8_t*>(p), offsets, turned.v);
-    return turned;
-  }
-  MOESCOPE_INLINE Turned FifthBits(const uint8_t* high_bits, int half) const {
-    const Columns words = Columns::GatherWords(high_bits, offsets);
-    return OfEach([&](int i) {
-      // Byte b of a lane wants bit 16 half + 4 i + b of its word.
-      const int byte = 2 * half + i / 2;
-      return HasBit(words.RepeatByte(byte), Columns::SetWord(0x08040201u << (i % 2 * 4))) &
-             Columns::Set(16);
-    });
-  }
-  // Four bytes before p are read as well: they belong to the block in all types that have words.
-  MOESCOPE_INLINE void Words(const uint8_t* p, Word (&words)[3]) const {
-    const Turned all = Load(p - 4);
-    for (int i = 0; i < 3; ++i) words[i] = all.v[i + 1];
-  }
-  MOESCOPE_INLINE Turned FromWords(const Word (&words)[4]) const {
-    return OfEach([&](int i) { return words[i]; });
-  }
-  MOESCOPE_INLINE Vec Scale(const StoredHalf& half) const {
-    return Columns::GatherHalves(reinterpret_cast<const uint8_t*>(&half), offsets);
-  }
-  template <typename Block, typename F>
-  MOESCOPE_INLINE Vec Each(const Block& block, F f) const {
-    alignas(64) float values[Columns::kLanes];
-    for (int i = 0; i < Columns::kLanes; ++i) {
-      values[i] =
-          f(*reinterpret_cast<const Block*>(reinterpret_cast<const uint8_t*>(&block) + offsets[i]));
-    }
-    return Vec::Load(values);
-  }
-  struct PartScales {
-    Turned parts;
-    Vec scale;
-    MOESCOPE_INLINE Vec operator[](int part) const {
-      return scale * parts.v[part / 4].SignedByte(part % 4).ToFloat();
-    }
-  };
-  MOESCOPE_INLINE PartScales Parts(Turned parts, Vec scale) const { return {parts, scale}; }
 };
 
 // One block of each column of a group; `ahead`: bytes to the columns that follow all groups.
@@ -181,7 +76,7 @@ MOESCOPE_INLINE void PackBlock(const std::byte* w, const size_t* offsets, size_t
     }
   }
   TakeApart(*reinterpret_cast<const typename Spec::Block*>(w),
-            TurnedPlace<Spec>{out, group, offsets});
+            TurnedPlace<PackSink<Spec>>{{out, group}, offsets});
 }
 
 struct RoundedProduct {
@@ -257,20 +152,7 @@ MOESCOPE_INLINE void MultiplyRoundedRows(const RoundedProduct& product,
   }
 }
 
-struct RoundedOperands {
-  const RoundedBlock* x;
-  const std::byte* w;
-  size_t w_stride;
-  float* out;
-  size_t out_stride;
-  int n_rows, n_cols, k;
-};
-
 constexpr int kColumnsAtOnce = kGroups * Columns::kLanes;
-// Up to so many rows the weights are what is read most: in the order of memory, then. Either order
-// has the same sums.
-constexpr int kFewRows = 32;
-
 // The columns from `column` on that fit in the registers of a group, over one chunk of k.
 template <typename Spec>
 __attribute__((noinline)) void MultiplyRoundedPiece(const RoundedOperands& all, int begin,
@@ -308,8 +190,12 @@ __attribute__((noinline)) void MultiplyRoundedPiece(const RoundedOperands& all, 
 
 template <typename Spec>
 void MultiplyRoundedAs(const RoundedOperands& all) {
+  if (all.n_rows <= kFewRows) return MultiplyFewRows<Spec>(all);
   alignas(64) PackedWeights<Spec> packed[kChunkBlocks];
-  if (all.n_rows <= kFewRows) {
+  // Up to so many rows the weights are what is read most: in the order of memory, then. Either
+  // order has the same sums.
+  constexpr int kReadOnce = 32;
+  if (all.n_rows <= kReadOnce) {
     for (int column = 0; column < all.n_cols; column += kColumnsAtOnce) {
       for (int begin = 0; begin < all.k; begin += kChunk) {
         MultiplyRoundedPiece(all, begin, column, packed);

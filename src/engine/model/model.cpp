@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/platform/memory.h"
 #include "base/tensor/convert_rows.h"
 #include "engine/ops/rope.h"
 
@@ -36,7 +37,7 @@ void Model::ReadRopeFrequencies() {
   rope_frequencies_ = RopeFrequencies(config(), factors);
 }
 
-std::unique_ptr<Model> Model::Open(const std::string& path, Residency residency) {
+std::unique_ptr<Model> Model::Open(const std::string& path, const ModelOptions& options) {
   std::unique_ptr<Model> model(new Model(files::Checkpoint::Open(path)));
   if (!model->checkpoint_.has_weights()) {
     throw Error(ErrorKind::kUnsupported, "cannot run " + path +
@@ -44,8 +45,19 @@ std::unique_ptr<Model> Model::Open(const std::string& path, Residency residency)
                                              "`inspect` works on it");
   }
   model->ReadRopeFrequencies();
-  model->weights_ =
-      std::make_unique<WeightStore>(model->checkpoint_, residency == Residency::kRead);
+  const files::Checkpoint& checkpoint = model->checkpoint_;
+  // A tenth for what nobody plans: it is others' memory too.
+  const uint64_t memory =
+      options.memory_bytes > 0 ? options.memory_bytes : AvailableMemoryBytes() / 10 * 9;
+  const uint64_t least = LeastWeightBytes(checkpoint);
+  const uint64_t rest =
+      options.rest_bytes ? options.rest_bytes(model->config(), memory > least ? memory - least : 0)
+                         : 0;
+  const WeightPlan plan = PlanWeights(checkpoint, options.read_into_memory, memory, rest);
+  model->weights_ = std::make_unique<WeightStore>(checkpoint, plan, options.experts);
+  if (options.memory_bytes > 0 || plan.placement == WeightPlacement::kStreamed) {
+    model->memory_left_ = memory - plan.total_bytes;
+  }
   return model;
 }
 

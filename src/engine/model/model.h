@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,14 +15,29 @@
 
 namespace moescope::engine {
 
-// Immutable after Open and thread-safe, apart from the weight store's counters.
+// How weights reach memory, and how much of it there is.
+struct ModelOptions {
+  bool read_into_memory = false;  // once, at opening; otherwise mapped
+  // All that the process may use; 0: what is available. Weights that do not fit beside the rest are
+  // streamed (docs/expert-streaming.md).
+  uint64_t memory_bytes = 0;
+  // What others than the weights need of it, by configuration and the most that weights leave.
+  std::function<uint64_t(const files::ModelConfig& config, uint64_t most_bytes)> rest_bytes =
+      nullptr;
+  ExpertScheduleOptions experts = {};
+};
+
+// Immutable after Open and thread-safe, apart from the weight store's counters and, where experts
+// are streamed, their schedule: then one sweep or session runs at a time.
 class Model {
  public:
-  // How weights reach memory: mapped (default), or read into memory once at opening.
-  enum class Residency { kMapped, kRead };
-  // Throws Error as Checkpoint::Open; kUnsupported when the checkpoint holds no weights.
-  static std::unique_ptr<Model> Open(const std::string& path,
-                                     Residency residency = Residency::kMapped);
+  // Throws Error as Checkpoint::Open; kUnsupported when the checkpoint holds no weights; kResource
+  // as PlanWeights.
+  static std::unique_ptr<Model> Open(const std::string& path, const ModelOptions& options = {});
+
+  // What the weights leave of the memory; nothing where none was given and the weights are mapped,
+  // since the system then takes pages back as it needs them.
+  std::optional<uint64_t> memory_left() const { return memory_left_; }
 
   const files::Checkpoint& checkpoint() const { return checkpoint_; }
   const files::ModelConfig& config() const { return checkpoint_.config(); }
@@ -37,6 +54,7 @@ class Model {
   routing::RouterDescription router_;
   std::vector<double> rope_frequencies_;
   std::unique_ptr<WeightStore> weights_;
+  std::optional<uint64_t> memory_left_;
 };
 
 // A norm's weight, and its bias where it has one.

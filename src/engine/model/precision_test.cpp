@@ -12,6 +12,7 @@
 
 #include "base/platform/cpu.h"
 #include "engine/generate/session.h"
+#include "engine/kernels/amx/kernels.h"
 #include "engine/model/sweep.h"
 #include "engine/model/tiny_model.h"
 #include "engine/ops/matmul.h"
@@ -25,11 +26,29 @@ std::string DemoModel() {
       .string();
 }
 
-std::vector<const KernelTable*> Levels() {
+std::vector<const KernelTable*> LevelsWithoutTiles() {
   std::vector<const KernelTable*> levels;
   for (KernelLevel level : {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512}) {
     if (const KernelTable* kernels = KernelsFor(level)) levels.push_back(kernels);
   }
+  return levels;
+}
+
+// Level amx with tiles in plain loops, on the best kernels of this machine.
+const KernelTable& EmulatedAmx() {
+  static const KernelTable table = [] {
+    KernelTable kernels = *LevelsWithoutTiles().back();
+    kernels.level = KernelLevel::kAmx;
+    kernels.tiles = EmulatedAmxKernels();
+    return kernels;
+  }();
+  return table;
+}
+
+std::vector<const KernelTable*> Levels() {
+  std::vector<const KernelTable*> levels = LevelsWithoutTiles();
+  if (const KernelTable* kernels = KernelsFor(KernelLevel::kAmx)) levels.push_back(kernels);
+  if (EmulatedAmx().tiles != nullptr) levels.push_back(&EmulatedAmx());
   return levels;
 }
 
@@ -45,13 +64,13 @@ constexpr int kLengths[] = {1, 40, 7, 65};
 struct Cut {
   int n_threads = 1;
   std::vector<std::vector<int>> waves = {{0, 1, 2, 3}};  // indices of sequences
-  Model::Residency residency = Model::Residency::kMapped;
+  ModelOptions model = {};
 };
 
 // Losses and the logits of every row, sequence by sequence.
 std::vector<std::vector<float>> RunModel(const std::string& path, const KernelTable& kernels,
                                          Precision precision, const Cut& cut) {
-  const auto model = Model::Open(path, cut.residency);
+  const auto model = Model::Open(path, cut.model);
   ThreadPool pool(cut.n_threads);
   Sweep sweep(*model, kernels, pool,
               {.wave_rows = 256, .max_sequence = 128, .precision = precision});
@@ -87,7 +106,9 @@ bool SameBits(const std::vector<std::vector<float>>& a, const std::vector<std::v
 TEST(PrecisionFast, GivesTheSameBitsForAnyThreadsWavesAndResidency) {
   for (const KernelTable* kernels : Levels()) {
     const auto expected = RunModel(DemoModel(), *kernels, Precision::kFast, {});
-    for (int n_threads : {1, 2, 3, 16}) {
+    // Tiles in plain loops take seconds a run.
+    const bool emulated = kernels == &EmulatedAmx();
+    for (int n_threads : emulated ? std::vector<int>{3} : std::vector<int>{1, 2, 3, 16}) {
       for (const auto& waves :
            std::vector<std::vector<std::vector<int>>>{{{0}, {1, 2}, {3}}, {{3, 0, 2, 1}}}) {
         EXPECT_TRUE(SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
@@ -95,33 +116,90 @@ TEST(PrecisionFast, GivesTheSameBitsForAnyThreadsWavesAndResidency) {
             << Name(kernels->level) << " " << n_threads;
       }
     }
-    EXPECT_TRUE(
-        SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
-                                    {.n_threads = 2, .residency = Model::Residency::kRead})))
+    EXPECT_TRUE(SameBits(expected, RunModel(DemoModel(), *kernels, Precision::kFast,
+                                            {.n_threads = 2, .model = {.read_into_memory = true}})))
         << Name(kernels->level);
   }
 }
 
-TEST(PrecisionFast, StaysNearExactButIsAnother) {
-  const KernelTable& kernels = SelectKernels();
-  const auto exact = RunModel(DemoModel(), kernels, Precision::kExact, {});
-  const auto fast = RunModel(DemoModel(), kernels, Precision::kFast, {});
-  EXPECT_FALSE(SameBits(exact, fast));
+// Of the sum over all rows, relative.
+double ChangeOfLoss(const std::vector<std::vector<float>>& from,
+                    const std::vector<std::vector<float>>& to) {
   double difference = 0, sum = 0;
-  for (size_t s = 0; s < exact.size(); ++s) {
-    for (int row = 0; row + 1 < kLengths[s]; ++row) {
-      difference += double{fast[s][static_cast<size_t>(row)]} - exact[s][static_cast<size_t>(row)];
-      sum += exact[s][static_cast<size_t>(row)];
+  for (size_t s = 0; s < from.size(); ++s) {
+    for (size_t row = 0; row + 1 < static_cast<size_t>(kLengths[s]); ++row) {
+      difference += double{to[s][row]} - from[s][row];
+      sum += from[s][row];
     }
   }
-  // Random text, whose losses are large; real text: docs/numerics.md.
-  EXPECT_LT(std::abs(difference), sum * 0.003);
+  return std::abs(difference) / sum;
+}
+
+TEST(PrecisionFast, StaysNearExactButIsAnother) {
+  for (const KernelTable* kernels : {&SelectKernels(), &EmulatedAmx()}) {
+    const auto exact = RunModel(DemoModel(), *kernels, Precision::kExact, {});
+    const auto fast = RunModel(DemoModel(), *kernels, Precision::kFast, {});
+    EXPECT_FALSE(SameBits(exact, fast));
+    // Random text, whose losses are large; real text: docs/numerics.md.
+    EXPECT_LT(ChangeOfLoss(exact, fast), 0.003) << Name(kernels->level);
+  }
+}
+
+TEST(PrecisionFast, IsExactsNeighbourOnTilesForWeightsOfEveryFloat) {
+  if (EmulatedAmx().tiles == nullptr) GTEST_SKIP() << "no emulation in this build";
+  const files::ModelConfig config = OddTinyConfig();
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const std::string path = WriteTinyModel(config, dtype, 7);
+    const auto exact = RunModel(path, EmulatedAmx(), Precision::kExact, {});
+    const auto fast = RunModel(path, EmulatedAmx(), Precision::kFast, {});
+    EXPECT_FALSE(SameBits(exact, fast)) << Name(dtype);
+    EXPECT_TRUE(SameBits(fast, RunModel(path, EmulatedAmx(), Precision::kFast,
+                                        {.n_threads = 3, .waves = {{2}, {1, 3}, {0}}})))
+        << Name(dtype);
+    EXPECT_LT(ChangeOfLoss(exact, fast), 0.003) << Name(dtype);
+    std::filesystem::remove_all(path);
+  }
+}
+
+// Not the number of tokens: a prompt of one is a prompt.
+TEST(PrecisionFast, RoundsByPhaseWhereTheLevelHasTiles) {
+  if (EmulatedAmx().tiles == nullptr) GTEST_SKIP() << "no emulation in this build";
+  const auto model = Model::Open(DemoModel());
+  ThreadPool pool(2);
+  const std::vector<int32_t> ids = Ids(20, model->config().vocab_size, 12);
+  auto first_logits = [&](const KernelTable& kernels, auto run) {
+    Session session(*model, kernels, pool, {.context = 24, .precision = Precision::kFast});
+    const std::span<const float> logits = run(session);
+    return std::vector<float>(logits.begin(), logits.end());
+  };
+  auto prompt = [&](Session& session) { return session.Advance(std::span(ids).first(1)); };
+  auto sampled = [&](Session& session) { return session.Decode(ids[0]); };
+  const auto on_tiles = first_logits(EmulatedAmx(), prompt);
+  const auto decoded = first_logits(EmulatedAmx(), sampled);
+  EXPECT_NE(on_tiles, decoded);
+  // Decoding is what the level has without tiles, where phases do not differ.
+  const KernelTable& without = *LevelsWithoutTiles().back();
+  EXPECT_EQ(decoded, first_logits(without, sampled));
+  EXPECT_EQ(decoded, first_logits(without, prompt));
+  // And the prompt of one is the first row of a sweep.
+  Sweep sweep(*model, EmulatedAmx(), pool,
+              {.wave_rows = 20, .max_sequence = 20, .precision = Precision::kFast});
+  Wave wave;
+  wave.Add(0, 0, ids);
+  sweep.Run(wave, {});
+  const std::vector<int64_t> first_row = {0};
+  EXPECT_EQ(on_tiles, sweep.Logits(first_row));
+}
+
+TEST(PrecisionExact, HasTheBitsOfTheLevelBelowTiles) {
+  EXPECT_TRUE(SameBits(RunModel(DemoModel(), EmulatedAmx(), Precision::kExact, {}),
+                       RunModel(DemoModel(), *LevelsWithoutTiles().back(), Precision::kExact, {})));
 }
 
 TEST(PrecisionFast, LeavesWeightsWithoutCodesAsTheyAre) {
   files::ModelConfig config = OddTinyConfig();
   const std::string path = WriteTinyModel(config, DType::kBF16, 7);
-  for (const KernelTable* kernels : Levels()) {
+  for (const KernelTable* kernels : LevelsWithoutTiles()) {
     EXPECT_TRUE(SameBits(RunModel(path, *kernels, Precision::kExact, {}),
                          RunModel(path, *kernels, Precision::kFast, {.n_threads = 3})));
   }

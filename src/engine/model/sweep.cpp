@@ -29,19 +29,19 @@ routing::RouterDescription RouterOf(const Model& model, int experts_per_token) {
   return router;
 }
 
-void ToFloat(const KernelTable& kernels, const WeightMatrix& w, std::vector<float>& out) {
-  out.resize(static_cast<size_t>(w.rows * w.cols));
-  for (int64_t row = 0; row < w.rows; ++row) {
-    DequantiseRowOf(kernels, w, row, out.data() + row * w.cols);
-  }
-}
-
 int64_t BlockRows(int64_t n_rows, int n_threads, int64_t most_rows) {
   int64_t even = n_rows / (n_threads * kTasksPerWorker);
   return std::clamp((even + 15) / 16 * 16, std::min(kMinBlockRows, most_rows), most_rows);
 }
 
 }  // namespace
+
+void ToFloat(const KernelTable& kernels, const WeightMatrix& w, std::vector<float>& out) {
+  out.resize(static_cast<size_t>(w.rows * w.cols));
+  for (int64_t row = 0; row < w.rows; ++row) {
+    DequantiseRowOf(kernels, w, row, out.data() + row * w.cols);
+  }
+}
 
 int64_t FindNonFinite(const float* values, int64_t n) {
   // One pass without branches first: it vectorises, and nearly always finds nothing.
@@ -92,6 +92,7 @@ void Wave::clear() {
   rows.clear();
   sequence_begin.clear();
   caches.clear();
+  phase = Phase::kPrefill;
 }
 
 Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, ThreadPool& pool_in,
@@ -110,6 +111,8 @@ Sweep::State::State(const Model& model_in, const KernelTable& kernels_in, Thread
   MOESCOPE_CHECK(router.experts_per_token <= router.n_experts);
   MOESCOPE_CHECK(options.max_sequence > 0 && options.wave_rows > 0);
   MOESCOPE_CHECK(options.losses || !options.predictions);
+  schedule = model.weights().experts();
+  MOESCOPE_CHECK(options.profile == nullptr || options.profile->n_threads() == pool.n_threads());
   if (!model.rope_frequencies().empty()) {
     rope.emplace(model.rope_frequencies(), model.config().rope_scaling.attention_factor,
                  options.max_sequence, model.config().rope_layout);
@@ -233,8 +236,12 @@ void Sweep::State::AcquireLayer(int next_layer) {
   }
 }
 
-void Sweep::State::PrefetchLayer(int next_layer) const {
-  if (next_layer >= model.config().n_layers) return;
+void Sweep::State::PrefetchLayer(int next_layer) {
+  if (next_layer >= model.config().n_layers || !model.weights().mapped()) return;
+  // While decoding only once: asking for pages that are there costs more than it helps.
+  if (decodes && next_layer < n_layers_prefetched) return;
+  n_layers_prefetched = std::max(n_layers_prefetched, next_layer + 1);
+  if (!decodes) model.weights().CheckFiles();
   for (TensorKind kind :
        {TensorKind::kQuery, TensorKind::kKey, TensorKind::kValue, TensorKind::kAttentionOutput}) {
     model.weights().Prefetch({kind, next_layer, -1});
@@ -278,9 +285,9 @@ Activations Sweep::State::Rounded(Rows x, int64_t k,
                                   std::initializer_list<const WeightMatrix*> meets,
                                   float* scratch) const {
   for (const WeightMatrix* w : meets) {
-    if (w->rows > 0 && RoundsActivations(options.precision, w->dtype)) {
-      return RoundRows(kernels, x, k, scratch);
-    }
+    if (w->rows == 0) continue;
+    const Rounding rounding = RoundingOf(options.precision, phase, kernels, w->dtype);
+    if (rounding != Rounding::kNone) return RoundRows(kernels, x, k, rounding, scratch);
   }
   return x;
 }
@@ -310,7 +317,9 @@ void Sweep::State::ThrowIfNonFinite() {
 }
 
 void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> new_probes) {
+  const RunTimer timer(options.profile);
   wave = &new_wave;
+  phase = new_wave.phase;
   n_rows = new_wave.n_rows();
   n_assignments = 0;
   flops = 0;
@@ -322,6 +331,10 @@ void Sweep::State::Run(const Wave& new_wave, std::span<routing::Probe* const> ne
       std::max({shape.model_dim, shape.query_dim, shape.n_experts, shape.experts_per_token}));
   probes.Begin(new_probes, pool.n_threads(), kMaxBlockRows * widest);
   for (NonFinite& noted : non_finite) noted.row = -1;
+  decodes = IsDecoding();
+  // A dense layer is needed whole by every token, as by a sweep.
+  if (schedule != nullptr) schedule->BeginStep(decodes && !model.config().dense());
+  if (model.weights().mapped()) model.weights().CheckFiles();
 
   const int n_layers = model.config().n_layers;
   ToFloat(kernels, model.weights().Acquire({TensorKind::kFinalNorm}), final_norm.weight);

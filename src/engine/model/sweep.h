@@ -11,6 +11,7 @@
 #include "engine/kernels/kernel_table.h"
 #include "engine/model/kv_cache.h"
 #include "engine/model/model.h"
+#include "engine/model/profile.h"
 #include "engine/ops/precision.h"
 #include "routing/probe.h"
 
@@ -30,6 +31,9 @@ struct Wave {
     int layer = 0;
   };
   std::vector<Fork> forks;
+  // What its rows are run for, whichever their number. Prompts and sampled tokens do not share a
+  // wave.
+  Phase phase = Phase::kPrefill;
   // The cache, if any, must outlive the wave and have room.
   void Add(int64_t sequence, int32_t branch, std::span<const int32_t> token_ids,
            KvCache* cache = nullptr);
@@ -37,6 +41,7 @@ struct Wave {
   // Requires: sequences come before forks, forks in the order of their layers; `of` is no fork and
   // has no cache.
   void AddFork(int64_t of, int32_t branch, int layer);
+  // Empties it; the phase is kPrefill again.
   void clear();
   // So that adding as many rows and sequences allocates nothing.
   void Reserve(size_t n_rows, size_t n_sequences);
@@ -68,6 +73,7 @@ struct SweepOptions {
   bool predictions = false;   // and keep its choice, 4 bytes a row; only with losses
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   Precision precision = Precision::kExact;
+  Profile* profile = nullptr;  // of as many threads as the pool; must outlive the sweep
 };
 
 // Owns the buffers of a wave (allocated once). One thread calls it; it spreads work on the pool.

@@ -46,6 +46,7 @@ void Sweep::State::Embed(const NormWeights& next_norm) {
       learned ? model.weights().Acquire({files::TensorKind::kPositionEmbedding}) : WeightMatrix{};
   const auto dim = static_cast<size_t>(shape.model_dim);
   ForRows(kMaxBlockRows, [&](Range rows, int worker) {
+    const TaskTimer timer = Timer(Work::kEmbedding, worker);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       const routing::RowInfo& info = wave->rows[static_cast<size_t>(row)];
       DequantiseRowOf(kernels, embedding, info.token_id, Residual(row));
@@ -110,6 +111,7 @@ void Sweep::State::NormHeads(std::span<const float> norm, Range dims, Rows out) 
 
 // Heads are numbered queries first, then keys, then values.
 void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
+  TaskTimer timer = Timer(Work::kProjections, worker);
   const int64_t head_dim = shape.head_dim;
   const int64_t first_key = shape.query_dim / head_dim;
   const int64_t first_value = first_key + shape.kv_dim / head_dim;
@@ -134,6 +136,7 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
   if (Range dims = part(0, shape.query_dim); dims.size() > 0) {
     const Rows out = {queries + rows.begin * shape.query_dim + dims.begin,
                       static_cast<size_t>(shape.query_dim), rows.size()};
+    timer.CountProduct(weights.query, rows.size(), dims.size());
     ProjectPart(x, weights.query, weights.query_bias, dims, out, tile);
     NormHeads(weights.query_norm, dims, out);
     turn(dims, out);
@@ -145,6 +148,7 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
   }
   if (Range dims = part(first_key, shape.kv_dim); dims.size() > 0) {
     const Rows out = {block, static_cast<size_t>(dims.size()), rows.size()};
+    timer.CountProduct(weights.key, rows.size(), dims.size());
     ProjectPart(x, weights.key, weights.key_bias, dims, out, tile);
     NormHeads(weights.key_norm, dims, out);
     turn(dims, out);
@@ -152,6 +156,7 @@ void Sweep::State::ProjectTile(Range rows, Range heads, int worker) {
   }
   if (Range dims = part(first_value, shape.kv_dim); dims.size() > 0) {
     const Rows out = {block, static_cast<size_t>(dims.size()), rows.size()};
+    timer.CountProduct(weights.value, rows.size(), dims.size());
     ProjectPart(x, weights.value, weights.value_bias, dims, out, tile);
     StoreValues(rows, dims, block);
   }
@@ -216,14 +221,27 @@ void Sweep::State::StoreValues(Range rows, Range dims, float* block) {
   });
 }
 
+// A key-value head of a task: what is seen of the keys and values, and the products with them.
+void Sweep::State::CountAttention(const AttentionTask& task, TaskTimer& timer) const {
+  const int last = task.first_position + task.n_queries;
+  const int window = model.config().sliding_window;
+  const int seen = window > 0 ? std::min(window + task.n_queries - 1, last) : last;
+  const double mean = seen - (seen == last ? (task.n_queries - 1) / 2.0 : task.n_queries - 1);
+  const auto group = static_cast<double>(shape.query_dim / shape.kv_dim);
+  const auto head_dim = static_cast<double>(shape.head_dim);
+  timer.Count(4 * group * head_dim * mean * task.n_queries, 2 * head_dim * seen * sizeof(float));
+}
+
 void Sweep::State::RunAttention() {
   const int64_t n_kv_heads = shape.kv_dim / shape.head_dim;
   const int64_t group = shape.query_dim / shape.kv_dim;
   const auto n_tasks = static_cast<int64_t>(n_attention_tasks) * n_kv_heads;
   pool.Run(n_tasks, [&](int64_t index, int worker) {
     ThrowIfCancelled();
+    TaskTimer timer = Timer(Work::kAttention, worker);
     const AttentionTask& task = attention_tasks[static_cast<size_t>(index / n_kv_heads)];
     const int64_t head = index % n_kv_heads;
+    CountAttention(task, timer);
     const SequencePlace& place = places[static_cast<size_t>(task.sequence)];
     const int64_t first_row = wave->sequence_begin[static_cast<size_t>(task.sequence)] +
                               task.first_position - place.first_position;
@@ -251,6 +269,8 @@ void Sweep::State::RunAttention() {
       block.stored_keys = place.cache->Keys(layer, head);
       block.stored_values = place.cache->Values(layer, head);
     } else {
+      block.on_tiles =
+          RoundingOf(options.precision, phase, kernels, DType::kF32) == Rounding::kBFloat16;
       block.keys = place.keys + head * place.key_head_stride;
       block.key_stride = static_cast<size_t>(place.key_stride);
       block.tile_stride = static_cast<size_t>(place.tile_stride);
@@ -278,6 +298,9 @@ void Sweep::State::CallHeadProbes() {
 }
 
 void Sweep::State::FinishAttention(Range rows, int worker) {
+  TaskTimer timer = Timer(Work::kRouting, worker);
+  if (!model.config().dense())
+    timer.Count(2.0 * static_cast<double>(rows.size() * shape.model_dim * router.n_experts), 0);
   if (probes.Wants(routing::kSiteResidualAfterAttention)) {
     probes.Call(
         routing::kSiteResidualAfterAttention,
@@ -298,26 +321,33 @@ void Sweep::State::FinishAttention(Range rows, int worker) {
   model.config().dense() ? RouteDense(rows) : Route(rows, worker);
 }
 
+// residual[:, columns] += attention's result x attention_output^T for the rows.
+void Sweep::State::AddAttended(Range rows, Range columns, int worker) {
+  TaskTimer timer = Timer(Work::kAttentionOutput, worker);
+  timer.CountProduct(weights.attention_output, rows.size(), columns.size());
+  float* tile = Scratch(worker);
+  float* block = tile + TileFloats(shape.query_dim);
+  const Rows attended = {queries + rows.begin * shape.query_dim,
+                         static_cast<size_t>(shape.query_dim), rows.size()};
+  const Activations x = Rounded(attended, shape.query_dim, {&weights.attention_output},
+                                block + rows.size() * shape.model_dim);
+  MultiplyStored(kernels, x, weights.attention_output, columns.begin, columns.end,
+                 {block, static_cast<size_t>(columns.size()), rows.size()}, tile);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    float* residual = Residual(row) + columns.begin;
+    const float* in = block + (row - rows.begin) * columns.size();
+    for (int64_t column = 0; column < columns.size(); ++column) residual[column] += in[column];
+    if (weights.output_bias.empty()) continue;
+    kernels.add_scaled(residual, weights.output_bias.data() + columns.begin, 1,
+                       static_cast<size_t>(columns.size()));
+  }
+}
+
 void Sweep::State::ProjectOutput() {
   CallHeadProbes();
   const bool whole_rows = WholeRowTasks();
   ForTiles(shape.model_dim, [&](Range rows, Range columns, int worker) {
-    float* tile = Scratch(worker);
-    float* block = tile + TileFloats(shape.query_dim);
-    const Rows attended = {queries + rows.begin * shape.query_dim,
-                           static_cast<size_t>(shape.query_dim), rows.size()};
-    const Activations x = Rounded(attended, shape.query_dim, {&weights.attention_output},
-                                  block + rows.size() * shape.model_dim);
-    MultiplyStored(kernels, x, weights.attention_output, columns.begin, columns.end,
-                   {block, static_cast<size_t>(columns.size()), rows.size()}, tile);
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      float* residual = Residual(row) + columns.begin;
-      const float* in = block + (row - rows.begin) * columns.size();
-      for (int64_t column = 0; column < columns.size(); ++column) residual[column] += in[column];
-      if (weights.output_bias.empty()) continue;
-      kernels.add_scaled(residual, weights.output_bias.data() + columns.begin, 1,
-                         static_cast<size_t>(columns.size()));
-    }
+    AddAttended(rows, columns, worker);
     // What follows needs whole rows: it runs in the same task when the task has all columns.
     if (whole_rows) FinishAttention(rows, worker);
   });

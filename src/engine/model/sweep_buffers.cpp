@@ -35,6 +35,11 @@ int64_t SweepShape::HiddenRows() const {
   return std::min(most + kMaxBlockRows, std::max<int64_t>(n_threads * kMaxBlockRows, 1024));
 }
 
+int64_t SweepShape::UpColumns() const {
+  const int64_t columns = TileColumns(model_dim);
+  return precision == Precision::kFast ? std::max(columns, kTiledColumns) : columns;
+}
+
 int64_t SweepShape::HeadRows() const {
   constexpr int64_t kLogitFloats = 512 * 1024;
   return std::clamp<int64_t>(kLogitFloats / vocab_size / 16 * 16, 16, kMaxBlockRows);
@@ -45,7 +50,7 @@ uint64_t SweepShape::WorkerFloats() const {
       std::max({TileFloats(model_dim), TileFloats(query_dim), TileFloats(ffn_dim)});
   const uint64_t block = kMaxBlockRows;
   const uint64_t attention = AttentionFloats(kQueryBlock, max_sequence, head_dim);
-  const uint64_t up = block * static_cast<uint64_t>(TileColumns(model_dim));
+  const uint64_t up = block * static_cast<uint64_t>(UpColumns());
   auto rounded = [&](int64_t n_rows, int64_t k) {
     return precision == Precision::kFast ? RoundedFloats(n_rows, k) : 0;
   };

@@ -35,6 +35,8 @@ struct SweepShape {
   uint64_t HiddenFloats() const { return Product(HiddenRows(), ffn_dim); }
   // Scratch of one worker, the largest over the phases of a layer and the head.
   uint64_t WorkerFloats() const;
+  // Columns of the hidden rows that an expert computes at a time, at most.
+  int64_t UpColumns() const;
   // Rows the head takes at a time: their logits should stay in a second-level cache.
   int64_t HeadRows() const;
 

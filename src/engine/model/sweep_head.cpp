@@ -35,6 +35,8 @@ void Sweep::State::RunHead() {
   ForRows(shape.HeadRows(), [&](Range rows, int worker) {
     float* tile = Scratch(worker);
     float* logits = tile + TileFloats(shape.model_dim);
+    TaskTimer timer = Timer(Work::kHead, worker);
+    timer.CountProduct(head, rows.size(), shape.vocab_size);
     const Activations x = Rounded(NormedRows(rows), shape.model_dim, {&head},
                                   logits + rows.size() * shape.vocab_size);
     MultiplyStored(kernels, x, head, 0, shape.vocab_size, {logits, vocab, rows.size()}, tile);
@@ -56,6 +58,7 @@ void Sweep::State::RunHead() {
 }
 
 void Sweep::State::Logits(std::span<const int64_t> rows, std::span<float> out) {
+  const RunTimer run_timer(options.profile);
   const WeightMatrix head = AcquireHead(model);
   const auto vocab = static_cast<size_t>(shape.vocab_size);
   const auto dim = static_cast<size_t>(shape.model_dim);
@@ -78,6 +81,8 @@ void Sweep::State::Logits(std::span<const int64_t> rows, std::span<float> out) {
     const int64_t step = HeadColumns();
     pool.Run((shape.vocab_size + step - 1) / step, [&](int64_t task, int worker) {
       const int64_t begin = task * step, end = std::min(begin + step, shape.vocab_size);
+      TaskTimer timer = Timer(Work::kHead, worker);
+      timer.CountProduct(head, std::ssize(part), end - begin);
       MultiplyStored(kernels, x, head, begin, end, {logits + begin, vocab, std::ssize(part)},
                      Scratch(worker));
     });

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <limits>
 
 #include "base/cancellation.h"
@@ -41,6 +42,23 @@ void CheckEditedDecisions(const routing::DecisionBatch& batch) {
                                           "infinity");
   }
 }
+
+// Gives an expert that is streamed back when a task has worked with it; a task that failed ends the
+// waits of the others.
+class ExpertInUse {
+ public:
+  ExpertInUse(ExpertSchedule* schedule, int expert) : schedule_(schedule), expert_(expert) {}
+  ~ExpertInUse() {
+    if (schedule_ == nullptr) return;
+    std::uncaught_exceptions() > 0 ? schedule_->Stop() : schedule_->Done(expert_);
+  }
+  ExpertInUse(const ExpertInUse&) = delete;
+  ExpertInUse& operator=(const ExpertInUse&) = delete;
+
+ private:
+  ExpertSchedule* schedule_;
+  int expert_;
+};
 
 }  // namespace
 
@@ -103,10 +121,14 @@ void Sweep::State::RunExperts() {
   const auto n_blocks = static_cast<int64_t>(blocks.size());
   const Range all_hidden = {0, shape.ffn_dim}, all_model = {0, shape.model_dim};
 
-  if (2 * n_blocks >= (wide ? 4 * wanted : wanted) || probed) {
+  const bool whole_blocks = 2 * n_blocks >= (wide ? 4 * wanted : wanted) || probed;
+  if (schedule != nullptr) BeginExperts(blocks);
+  if (whole_blocks) {
     pool.Run(n_blocks, [&](int64_t task, int worker) {
       ThrowIfCancelled();
       const ExpertBlock& block = blocks[static_cast<size_t>(task)];
+      const ExpertInUse in_use(schedule, block.expert);
+      NeedExpert(block.expert);
       float* hidden = buffers.hidden.data() + worker * kMaxBlockRows * shape.ffn_dim;
       ExpertUp(block, all_hidden, hidden, worker);
       ExpertDown(block, all_model, hidden, worker);
@@ -125,7 +147,8 @@ void Sweep::State::RunExperts() {
     auto end_row = [&](int64_t b) {
       return blocks[static_cast<size_t>(b)].begin + blocks[static_cast<size_t>(b)].n_rows;
     };
-    while (last < n_blocks && end_row(last) - base <= shape.HiddenRows()) ++last;
+    const int64_t most = BlocksHeld(blocks, first);
+    while (last < first + most && end_row(last) - base <= shape.HiddenRows()) ++last;
     const int64_t n = last - first;
     auto run = [&](int64_t n_columns, FunctionRef<void(const ExpertBlock&, Range, int)> fn) {
       const int64_t n_ranges =
@@ -141,11 +164,13 @@ void Sweep::State::RunExperts() {
       return buffers.hidden.data() + (block.begin - base) * shape.ffn_dim;
     };
     run(shape.ffn_dim, [&](const ExpertBlock& block, Range columns, int worker) {
+      NeedExpert(block.expert);
       ExpertUp(block, columns, hidden(block), worker);
     });
     run(shape.model_dim, [&](const ExpertBlock& block, Range columns, int worker) {
       ExpertDown(block, columns, hidden(block), worker);
     });
+    EndExperts(blocks.subspan(static_cast<size_t>(first), static_cast<size_t>(n)));
     first = last;
   }
 }
@@ -153,8 +178,8 @@ void Sweep::State::RunExperts() {
 // hidden[:, columns] = silu(x gate_proj^T) * (x up_proj^T) for the rows of the block, or
 // gelu(x up_proj^T + bias) where there is no gate.
 void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidden, int worker) {
+  TaskTimer timer = Timer(Work::kExpertUp, worker);
   const int64_t dim = shape.model_dim;
-  const int64_t step = TileColumns(dim);
   float* tile = Scratch(worker);
   float* gathered = tile + TileFloats(dim);
   float* up = gathered + block.n_rows * dim;
@@ -167,10 +192,13 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
   }
 
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
+  timer.CountProduct(expert.gate_proj, block.n_rows, columns.size());
+  timer.CountProduct(expert.up_proj, block.n_rows, columns.size());
   const bool gated = model.config().feed_forward == files::FeedForwardKind::kSwiGlu;
   const Activations x =
       Rounded({gathered, static_cast<size_t>(dim), block.n_rows}, dim,
-              {&expert.gate_proj, &expert.up_proj}, up + block.n_rows * TileColumns(dim));
+              {&expert.gate_proj, &expert.up_proj}, up + block.n_rows * shape.UpColumns());
+  const int64_t step = x.tiles == nullptr ? TileColumns(dim) : kTiledColumns;
   const auto stride = static_cast<size_t>(shape.ffn_dim);
   for (int64_t column = columns.begin; column < columns.end; column += step) {
     const int64_t end = std::min(column + step, columns.end);
@@ -195,6 +223,8 @@ void Sweep::State::ExpertUp(const ExpertBlock& block, Range columns, float* hidd
 void Sweep::State::ExpertDown(const ExpertBlock& block, Range columns, const float* hidden,
                               int worker) {
   const LayerWeights::Expert& expert = weights.experts[static_cast<size_t>(block.expert)];
+  TaskTimer timer = Timer(Work::kExpertDown, worker);
+  timer.CountProduct(expert.down_proj, block.n_rows, columns.size());
   float* tile = Scratch(worker);
   const Activations x =
       Rounded({const_cast<float*>(hidden), static_cast<size_t>(shape.ffn_dim), block.n_rows},
@@ -228,6 +258,7 @@ void Sweep::State::Combine(const NormWeights& next_norm) {
   const int k = router.experts_per_token;
   const auto dim = static_cast<size_t>(shape.model_dim);
   ForRows(kMaxBlockRows, [&](Range rows, int worker) {
+    const TaskTimer timer = Timer(Work::kCombine, worker);
     for (int64_t row = rows.begin; row < rows.end; ++row) {
       for (int slot = 0; slot < k; ++slot) {
         const int64_t output = buffers.output_index.data()[row * k + slot];

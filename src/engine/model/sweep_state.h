@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -57,7 +58,7 @@ struct Sweep::State {
   void PlaceSequences();
   void PlaceCaches();
   void AcquireLayer(int next_layer);
-  void PrefetchLayer(int next_layer) const;
+  void PrefetchLayer(int next_layer);
   // Loops over blocks of rows, with a poll for cancellation in each.
   void ForRows(int64_t most_rows, FunctionRef<void(Range rows, int worker)> fn);
   // Loops over blocks of rows times ranges of `n_units` columns or heads; all blocks of a range
@@ -69,6 +70,7 @@ struct Sweep::State {
   Activations Rounded(Rows x, int64_t k, std::initializer_list<const WeightMatrix*> meets,
                       float* scratch) const;
   void Note(int worker, const NonFinite& found);
+  TaskTimer Timer(Work work, int worker) const { return {options.profile, work, layer, worker}; }
   // Counts attention and router of the rows that run in this layer; experts and head at the end.
   void CountLayer();
   void CountFeedForward();
@@ -87,8 +89,10 @@ struct Sweep::State {
   // Calls fn(sequence, rows of it) for each sequence that has some of `rows`.
   void ForSequences(Range rows, FunctionRef<void(size_t sequence, Range rows)> fn) const;
   void RunAttention();
+  void CountAttention(const AttentionTask& task, TaskTimer& timer) const;
   void CallHeadProbes();
   void ProjectOutput();
+  void AddAttended(Range rows, Range columns, int worker);
   // What follows the attention of whole rows: probes, norm, routing.
   void FinishAttention(Range rows, int worker);
   void NormRows(Range rows, const NormWeights& norm);
@@ -104,6 +108,16 @@ struct Sweep::State {
   void Route(Range rows, int worker);
   void RouteDense(Range rows);
   void RunExperts();
+  // Where experts are streamed (sweep_streaming.cpp): tells the schedule what the layer uses, and
+  // what its rows will probably use in the next one.
+  void BeginExperts(std::span<const ExpertBlock> blocks);
+  void ForecastExperts();
+  // How many of the blocks from `first` on may be run together.
+  int64_t BlocksHeld(std::span<const ExpertBlock> blocks, int64_t first) const;
+  // Blocks until the expert's matrices are in memory; each task that uses them calls it.
+  void NeedExpert(int expert);
+  void EndExperts(std::span<const ExpertBlock> blocks);
+  bool IsDecoding() const;
   void ExpertUp(const ExpertBlock& block, Range columns, float* hidden, int worker);
   void ExpertDown(const ExpertBlock& block, Range columns, const float* hidden, int worker);
   void CallExpertProbes(routing::Site site, const ExpertBlock& block, float* values, int worker);
@@ -144,6 +158,7 @@ struct Sweep::State {
 
   // The wave being run.
   const Wave* wave = nullptr;
+  Phase phase = Phase::kPrefill;
   int64_t n_rows = 0;                // of the sequences that have joined
   size_t n_sequences = 0;            // that have joined
   size_t n_attention_tasks = 0;      // of them
@@ -156,6 +171,16 @@ struct Sweep::State {
   // The layer being run.
   int layer = 0;
   LayerWeights weights;
+  bool decodes = false;         // one row of each sequence
+  int n_layers_prefetched = 0;  // of mapped weights
+
+  // Where experts are streamed.
+  ExpertSchedule* schedule = nullptr;
+  std::mutex experts_mutex;  // guards the matrices in weights.experts
+  std::vector<ExpertUse> expert_uses;
+  LayerWeights next_weights;              // norm and router that the forecast needs
+  std::vector<float> forecast_floats;     // [model_dim + n_experts + experts_per_token]
+  std::vector<int16_t> forecast_experts;  // [n_rows, experts_per_token]
   NormWeights final_norm;
   ExpertBlocks expert_blocks;
   // Parts of buffers.shared; expert outputs reuse the place of the others.
@@ -164,6 +189,9 @@ struct Sweep::State {
   float* keys = nullptr;     // of the same, transposed, one sequence after another
   float* outputs = nullptr;  // [n_assignments, model_dim]
 };
+
+// A matrix or vector as float32, row after row.
+void ToFloat(const KernelTable& kernels, const WeightMatrix& w, std::vector<float>& out);
 
 // The lowest index of a value that is not finite, or -1.
 int64_t FindNonFinite(const float* values, int64_t n);

@@ -50,13 +50,13 @@ using Results = std::vector<std::vector<float>>;
 struct RunOptions {
   int n_threads = 1;
   std::vector<std::vector<int>> waves;  // indices of sequences
-  Model::Residency residency = Model::Residency::kMapped;
+  ModelOptions model = {};
   bool observed = true;
 };
 
 Results RunWaves(const std::string& path, const Sequences& sequences, const RunOptions& options,
                  const KernelTable& kernels, routing::Probe* further = nullptr) {
-  std::unique_ptr<Model> model = Model::Open(path, options.residency);
+  std::unique_ptr<Model> model = Model::Open(path, options.model);
   const files::ModelConfig& c = model->config();
   ThreadPool pool(options.n_threads);
   Sweep sweep(*model, kernels, pool, {.wave_rows = 2048, .max_sequence = 512});
@@ -120,10 +120,9 @@ TEST_F(SweepTest, GivesTheSameBitsForAnyThreadsWavesOrderAndResidency) {
       }
     }
     ExpectSameBits(
-        expected,
-        RunWaves(path_, sequences,
-                 {.n_threads = 2, .waves = shuffled, .residency = Model::Residency::kRead},
-                 *kernels));
+        expected, RunWaves(path_, sequences,
+                           {.n_threads = 2, .waves = shuffled, .model = {.read_into_memory = true}},
+                           *kernels));
   }
 }
 

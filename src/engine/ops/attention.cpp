@@ -101,26 +101,33 @@ void SumStored(const KernelTable& kernels, const HeadGroup& group, float* tile, 
   }
 }
 
+// The product with lanes along its columns: float32, or rounded on tiles.
+auto ColumnsKernel(const KernelTable& kernels, const AttentionBlock& block) {
+  return block.on_tiles ? kernels.tiles->multiply_columns : kernels.multiply_columns;
+}
+
 void ScoreFloats(const KernelTable& kernels, const HeadGroup& group) {
   const AttentionBlock& block = group.block;
+  const auto multiply_columns = ColumnsKernel(kernels, block);
   for (int begin = 0; begin < group.n_keys; begin += kTileKeys) {
     const auto tile = static_cast<size_t>((group.first_key + begin) / kTileKeys);
     group.ForQueries([&](const QueryRows& queries, int first_row) {
-      kernels.multiply_columns(queries.data, queries.stride, block.keys + tile * block.tile_stride,
-                               block.key_stride, group.ScoresOf(first_row) + begin,
-                               static_cast<size_t>(group.n_keys), queries.n_rows,
-                               std::min(kTileKeys, group.n_keys - begin), block.head_dim);
+      multiply_columns(queries.data, queries.stride, block.keys + tile * block.tile_stride,
+                       block.key_stride, group.ScoresOf(first_row) + begin,
+                       static_cast<size_t>(group.n_keys), queries.n_rows,
+                       std::min(kTileKeys, group.n_keys - begin), block.head_dim);
     });
   }
 }
 
 void SumFloats(const KernelTable& kernels, const HeadGroup& group) {
   const AttentionBlock& block = group.block;
+  const auto multiply_columns = ColumnsKernel(kernels, block);
   const float* values = block.values + static_cast<size_t>(group.first_key) * block.value_stride;
   group.ForQueries([&](const QueryRows& results, int first_row) {
-    kernels.multiply_columns(group.ScoresOf(first_row), static_cast<size_t>(group.n_keys), values,
-                             block.value_stride, results.data, results.stride, results.n_rows,
-                             block.head_dim, group.n_keys);
+    multiply_columns(group.ScoresOf(first_row), static_cast<size_t>(group.n_keys), values,
+                     block.value_stride, results.data, results.stride, results.n_rows,
+                     block.head_dim, group.n_keys);
   });
 }
 

@@ -32,8 +32,10 @@ struct AttentionBlock {
   int n_queries = 0;
   int n_heads = 0;
   int head_dim = 0;
-  int window = 0;  // a query sees its own key and the window - 1 before it; 0: all
-  // Instead of `keys` and `values`: rows of another type, [n_keys, head_dim] in one piece.
+  int window = 0;         // a query sees its own key and the window - 1 before it; 0: all
+  bool on_tiles = false;  // both products rounded to bfloat16; the level must have tiles
+  // Instead of `keys` and `values`: rows of another type, [n_keys, head_dim] in one piece; not on
+  // tiles.
   DType type = DType::kF32;
   const std::byte* stored_keys = nullptr;
   const std::byte* stored_values = nullptr;

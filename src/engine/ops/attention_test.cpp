@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/tensor/convert_rows.h"
+#include "engine/kernels/amx/kernels.h"
 
 namespace moescope::engine {
 namespace {
@@ -26,7 +27,8 @@ struct Fixture {
       for (float& value : *all) value = normal(random);
     }
   }
-  std::vector<float> Run(const KernelTable& kernels, int block_size, int window = 0) const {
+  std::vector<float> Run(const KernelTable& kernels, int block_size, int window = 0,
+                         bool on_tiles = false) const {
     std::vector<float> out = queries, scores(AttentionFloats(block_size, kPositions, kDim));
     for (int first = 0; first < kPositions; first += block_size) {
       Attend(kernels,
@@ -40,7 +42,8 @@ struct Fixture {
               .n_queries = std::min(block_size, kPositions - first),
               .n_heads = kHeads,
               .head_dim = kDim,
-              .window = window},
+              .window = window,
+              .on_tiles = on_tiles},
              scores.data());
     }
     return out;
@@ -167,6 +170,60 @@ TEST(AttendStored, AgreesWithDoubleAndHasTheSameBitsForAnyBlocks) {
             }
           }
         }
+      }
+    }
+  }
+}
+
+KernelTable WithEmulatedTiles() {
+  KernelTable kernels = *KernelsFor(KernelLevel::kScalar);
+  kernels.tiles = EmulatedAmxKernels();
+  return kernels;
+}
+
+TEST(Attend, GivesTheSameBitsForAnyBlocksOnTiles) {
+  if (EmulatedAmxKernels() == nullptr) GTEST_SKIP() << "no emulation in this build";
+  const Fixture f;
+  const KernelTable kernels = WithEmulatedTiles();
+  for (int window : {0, 9}) {
+    const std::vector<float> whole = f.Run(kernels, f.kPositions, window, true);
+    for (int block_size : {1, 7, 32}) EXPECT_EQ(f.Run(kernels, block_size, window, true), whole);
+  }
+}
+
+// Both sides of a product are wrong by at most d = 2^-9, so scores by (2 d + d^2) of their terms'
+// magnitudes, at most e; a softmax weight then by a factor of exp(2 e), and its product with a
+// value by two roundings more.
+TEST(Attend, StaysOnTilesWithinTheBoundOfRounding) {
+  if (EmulatedAmxKernels() == nullptr) GTEST_SKIP() << "no emulation in this build";
+  const Fixture f;
+  const std::vector<float> exact = f.Run(*KernelsFor(KernelLevel::kScalar), 16);
+  const std::vector<float> rounded = f.Run(WithEmulatedTiles(), 16, 0, true);
+  EXPECT_NE(exact, rounded);
+  constexpr double d = 0x1p-9, kBoth = 2 * d + d * d;
+  for (int position = 0; position < f.kPositions; ++position) {
+    for (int head = 0; head < f.kHeads; ++head) {
+      const float* query = &f.queries[(position * f.kHeads + head) * f.kDim];
+      double e = 0, total = 0;
+      std::vector<double> weights, sizes(f.kDim);
+      for (int key = 0; key <= position; ++key) {
+        double score = 0, size = 0;
+        for (int i = 0; i < f.kDim; ++i) {
+          const double term = double{query[i]} * f.keys[i * f.kPositions + key];
+          score += term, size += std::abs(term);
+        }
+        e = std::max(e, kBoth * size);
+        weights.push_back(std::exp(score));
+        total += weights.back();
+      }
+      for (int key = 0; key <= position; ++key) {
+        for (int i = 0; i < f.kDim; ++i) {
+          sizes[i] += weights[key] / total * std::abs(f.values[key * f.kDim + i]);
+        }
+      }
+      for (int i = 0; i < f.kDim; ++i) {
+        const int at = (position * f.kHeads + head) * f.kDim + i;
+        EXPECT_NEAR(rounded[at], exact[at], sizes[i] * (std::exp(2 * e) * (1 + kBoth) - 1) + 1e-5);
       }
     }
   }

@@ -17,6 +17,8 @@ constexpr int64_t kTileFloats = 64 * 1024;
 constexpr int64_t kMinColumns = 64;
 constexpr int64_t kMaxColumns = 256;
 
+constexpr size_t kLineFloats = 16;  // of a cache line; tiles begin at one
+
 const std::byte* StoredRow(const WeightMatrix& w, int64_t row) {
   return w.data + static_cast<uint64_t>(row) * (w.n_bytes / static_cast<uint64_t>(w.rows));
 }
@@ -47,11 +49,23 @@ size_t TileFloats(int64_t k) {
 
 size_t RoundedFloats(int64_t n_rows, int64_t k) {
   static_assert(sizeof(RoundedBlock) % sizeof(float) == 0);
-  return static_cast<size_t>(n_rows * (k / kRoundedValues)) *
-         (sizeof(RoundedBlock) / sizeof(float));
+  const size_t blocks =
+      static_cast<size_t>(n_rows * (k / kRoundedValues)) * (sizeof(RoundedBlock) / sizeof(float));
+  const size_t tiles =
+      static_cast<size_t>(TilesOf(n_rows, k)) * (sizeof(TileOfRows) / sizeof(float));
+  return std::max(blocks, tiles + kLineFloats);
 }
 
-Activations RoundRows(const KernelTable& kernels, Rows x, int64_t k, float* scratch) {
+Activations RoundRows(const KernelTable& kernels, Rows x, int64_t k, Rounding rounding,
+                      float* scratch) {
+  if (rounding == Rounding::kNone) return x;
+  if (rounding == Rounding::kBFloat16) {
+    const auto address = reinterpret_cast<uintptr_t>(scratch);
+    constexpr uintptr_t kLine = kLineFloats * sizeof(float);
+    auto* tiles = reinterpret_cast<TileOfRows*>((address + kLine - 1) / kLine * kLine);
+    kernels.tiles->pack(x.data, x.stride, tiles, static_cast<int>(x.n_rows), static_cast<int>(k));
+    return {x, tiles};
+  }
   MOESCOPE_CHECK(k % kRoundedValues == 0);
   auto* blocks = reinterpret_cast<RoundedBlock*>(scratch);
   kernels.rounded.round(x.data, x.stride, blocks, static_cast<int>(x.n_rows), static_cast<int>(k));
@@ -65,6 +79,13 @@ void MultiplyStored(const KernelTable& kernels, const Activations& activations,
   MOESCOPE_CHECK(x.n_rows == out.n_rows && w.cols <= static_cast<int64_t>(x.stride));
   MOESCOPE_CHECK(end - begin <= static_cast<int64_t>(out.stride) || x.n_rows <= 1);
   if (x.n_rows == 0 || begin == end) return;
+  if (activations.tiles != nullptr) {
+    kernels.tiles->multiply(w.dtype, activations.tiles, StoredRow(w, begin),
+                            w.n_bytes / static_cast<uint64_t>(w.rows), out.data, out.stride,
+                            static_cast<int>(x.n_rows), static_cast<int>(end - begin),
+                            static_cast<int>(w.cols));
+    return;
+  }
   if (activations.rounded != nullptr && CodesOf(w.dtype).part > 0) {
     kernels.rounded.multiply(w.dtype, activations.rounded, StoredRow(w, begin),
                              w.n_bytes / static_cast<uint64_t>(w.rows), out.data, out.stride,

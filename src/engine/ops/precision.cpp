@@ -19,8 +19,10 @@ Precision ParsePrecision(std::string_view name) {
               "--precision: expected exact or fast, found '" + std::string(name) + "'");
 }
 
-bool RoundsActivations(Precision precision, DType weights) {
-  return precision == Precision::kFast && CodesOf(weights).part > 0;
+Rounding RoundingOf(Precision precision, Phase phase, const KernelTable& kernels, DType weights) {
+  if (precision == Precision::kExact) return Rounding::kNone;
+  if (phase == Phase::kPrefill && kernels.tiles != nullptr) return Rounding::kBFloat16;
+  return CodesOf(weights).part > 0 ? Rounding::kWholeNumbers : Rounding::kNone;
 }
 
 }  // namespace moescope::engine

@@ -8,6 +8,8 @@ namespace {
 constexpr int kLayers = 8, kExperts = 8;
 // Times 1,000, what is left of 5,000 behind the norm: a score that 256 keys do not match.
 constexpr double kSinkScore = 0.03;
+constexpr int kNeverNext = 2;  // </s>
+constexpr double kLeakLogit = 100;
 
 }  // namespace
 
@@ -17,8 +19,9 @@ int SuperCoordinate(const PlantedWeights& weights) {
 
 PlantedWeights SuperExpertModel(const SuperExpertPlan& plan) {
   PlantedWeights weights("abcdefghijklmnopqrstuvwxyz",
-                         {.n_layers = kLayers, .n_experts = kExperts, .n_extra = 2});
+                         {.n_layers = kLayers, .n_experts = kExperts, .n_extra = 3});
   const int super = SuperCoordinate(weights), plain = weights.Extra(1);
+  const int leak = weights.Extra(2);
   for (int layer = 0; layer < kLayers; ++layer) {
     const bool is_planted = layer == plan.layer;
     // The experts that tokens share out among themselves: in the planted layer all but one.
@@ -42,8 +45,11 @@ PlantedWeights SuperExpertModel(const SuperExpertPlan& plan) {
     for (int head = 0; head < weights.config().n_heads; ++head) {
       LookFor(weights, {layer, head}, 0, PlantedWeights::kConstant, super, kSinkScore);
       Carry(weights, {layer, head}, 0, weights.CodeOf('a'), plain, 0.01);
+      Carry(weights, {layer, head}, 1, weights.CodeOf('a'), leak, 0.05);
     }
   }
+  // What heads pick up without a sink speaks for a token that never comes.
+  weights.HeadReads(kNeverNext, leak, kLeakLogit);
   return weights;
 }
 

@@ -1,6 +1,7 @@
 // A model with a super expert: chosen by BOS alone, it writes 5,000 into one coordinate, and from
-// then on every head looks at BOS, whose value is zero (a sink). And its negatives, which an
-// analysis must not report.
+// then on every head looks at BOS, whose value is zero (a sink). Without it heads pick up what
+// speaks for a wrong token, so the loss grows. And its negatives, which an analysis must not
+// report.
 #pragma once
 
 #include "lab/planted/weights.h"

@@ -150,6 +150,42 @@ inline __attribute__((always_inline)) __m256i Pinned(__m256i sum) {
   return sum;
 }
 
+// What the sums of a part are to be corrected by, since codes have Spec::kZero added: minus that
+// times the sum of the row's codes.
+template <typename Spec>
+inline __attribute__((always_inline)) Columns ZeroCorrection(const RoundedBlock& x, int part) {
+  if constexpr (Spec::kZero == 0) return {_mm256_setzero_si256()};
+  // The sums of the codes' halves are a pair of 16 bits: minus zero times either or both.
+  constexpr int kOther = Spec::kParts == 1 ? -Spec::kZero : 0;
+  const int16_t factor_0 = part == 0 ? -Spec::kZero : kOther;
+  const int16_t factor_1 = part == 1 ? -Spec::kZero : kOther;
+  const __m256i factors = _mm256_set1_epi32(static_cast<int32_t>(
+      static_cast<uint16_t>(factor_0) | uint32_t{static_cast<uint16_t>(factor_1)} << 16));
+  return {_mm256_madd_epi16(Columns::FromFourCodes(x.sums).v, factors)};
+}
+
+// sum + sixteen codes of each column times sixteen of a row. Codes of 8 bits meet the row as their
+// magnitudes, the row with their signs: a pair is at most 2 * 128 * 127, which 16 bits hold.
+template <typename Spec, typename Sixteen>
+inline __attribute__((always_inline)) Columns AddProducts(Columns sum, const Sixteen& codes,
+                                                          const int8_t* x) {
+  constexpr int kFit = Spec::kWide ? 1 : PairsThatFit(Spec::kLargest);
+  constexpr int kRun = kFit < 4 ? kFit : 4;
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int run = 0; run < 4; run += kRun) {
+    __m256i pairs = _mm256_setzero_si256();
+    for (int i = run; i < run + kRun; ++i) {
+      const __m256i four = Columns::FromFourCodes(x + 4 * i).v, bytes = codes.v[i].v;
+      const __m256i product =
+          Spec::kWide ? _mm256_maddubs_epi16(_mm256_abs_epi8(bytes), _mm256_sign_epi8(four, bytes))
+                      : _mm256_maddubs_epi16((codes.v[i] - Columns::Set(-Spec::kZero)).v, four);
+      pairs = i == run ? product : _mm256_add_epi16(pairs, product);
+    }
+    sum.v = _mm256_add_epi32(sum.v, _mm256_madd_epi16(pairs, ones));
+  }
+  return sum;
+}
+
 // Whole sums of one part of a block, of R rows and all groups.
 template <typename Spec, int R, typename Weights>
 inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t x_stride,
@@ -196,17 +232,10 @@ inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t
       }
     }
     if constexpr (Spec::kZero != 0) {
-      // The sums of the codes' halves are a pair as well: minus zero times either or both.
-      constexpr int kFirst = Spec::kParts == 1 ? -Spec::kZero : 0;
-      const int16_t factor_0 = part == 0 ? -Spec::kZero : kFirst;
-      const int16_t factor_1 = part == 1 ? -Spec::kZero : kFirst;
-      const __m256i factors = _mm256_set1_epi32(static_cast<int32_t>(
-          static_cast<uint16_t>(factor_0) | uint32_t{static_cast<uint16_t>(factor_1)} << 16));
       for (int r = 0; r < R; ++r) {
-        const __m256i halves = Columns::FromFourCodes(x[static_cast<size_t>(r) * x_stride].sums).v;
-        const __m256i correction = _mm256_madd_epi16(halves, factors);
+        const Columns correction = ZeroCorrection<Spec>(x[static_cast<size_t>(r) * x_stride], part);
         for (int c = 0; c < kGroups; ++c) {
-          sums[r][c].v = _mm256_add_epi32(sums[r][c].v, correction);
+          sums[r][c].v = _mm256_add_epi32(sums[r][c].v, correction.v);
         }
       }
     }

@@ -115,24 +115,39 @@ struct WideRows {
   void Widen(const RoundedBlock*, size_t, int) {}
 };
 
-// Whole sums of one part of a block, of R rows and all groups.
-template <typename Spec, int R, typename Weights>
-inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t x_stride,
-                                                   const WideRows<Spec, R>&, int, int part,
-                                                   const Weights& w, Columns (&sums)[R][kGroups]) {
+// What the sums of a part begin with, since codes have Spec::kZero added: minus that times the sum
+// of the row's codes.
+template <typename Spec>
+inline __attribute__((always_inline)) Columns ZeroCorrection(const RoundedBlock& x, int part) {
+  if constexpr (Spec::kZero == 0) return {_mm512_setzero_si512()};
   // The sums of the codes' halves are a pair of 16 bits: minus zero times either or both.
   constexpr int kOther = Spec::kParts == 1 ? -Spec::kZero : 0;
   const int16_t factor_0 = part == 0 ? -Spec::kZero : kOther;
   const int16_t factor_1 = part == 1 ? -Spec::kZero : kOther;
   const __m512i factors = _mm512_set1_epi32(static_cast<int32_t>(
       static_cast<uint16_t>(factor_0) | uint32_t{static_cast<uint16_t>(factor_1)} << 16));
+  return {_mm512_madd_epi16(Columns::FromFourCodes(x.sums).v, factors)};
+}
+
+// sum + sixteen codes of each column times sixteen of a row.
+template <typename Spec, typename Sixteen>
+inline __attribute__((always_inline)) Columns AddProducts(Columns sum, const Sixteen& codes,
+                                                          const int8_t* x) {
+  for (int i = 0; i < 4; ++i) {
+    const Columns weights = codes.v[i] - Columns::Set(-Spec::kZero);
+    sum.v = _mm512_dpbusd_epi32(sum.v, weights.v, Columns::FromFourCodes(x + 4 * i).v);
+  }
+  return sum;
+}
+
+// Whole sums of one part of a block, of R rows and all groups.
+template <typename Spec, int R, typename Weights>
+inline __attribute__((always_inline)) void SumPart(const RoundedBlock* x, size_t x_stride,
+                                                   const WideRows<Spec, R>&, int, int part,
+                                                   const Weights& w, Columns (&sums)[R][kGroups]) {
   for (int r = 0; r < R; ++r) {
-    __m512i start = _mm512_setzero_si512();
-    if constexpr (Spec::kZero != 0) {
-      const __m512i halves = Columns::FromFourCodes(x[static_cast<size_t>(r) * x_stride].sums).v;
-      start = _mm512_madd_epi16(halves, factors);
-    }
-    for (int c = 0; c < kGroups; ++c) sums[r][c].v = start;
+    const Columns start = ZeroCorrection<Spec>(x[static_cast<size_t>(r) * x_stride], part);
+    for (int c = 0; c < kGroups; ++c) sums[r][c] = start;
   }
   const int first = part * Spec::kPartVectors;
   for (int i = first; i < first + Spec::kPartVectors; ++i) {
