@@ -27,7 +27,7 @@ SCRATCH = tempfile.mkdtemp(prefix="moescope-identity-")
 
 
 def command(run, *options):
-    return [arguments.moescope, "trace", "-m", arguments.model, "--data", f"text={arguments.data}",
+    return [arguments.moescope, "trace", "-m", arguments.model, "--precision", "exact", "--data", f"text={arguments.data}",
             "--chunk", "512", "--max-tokens", str(arguments.max_tokens), "--part-tokens", "3000",
             "-o", run, *options]
 

@@ -2,8 +2,8 @@
 
 namespace moescope::lab {
 
-std::string_view ArithmeticLimit(engine::Precision precision, DType weights) {
-  switch (RoundingOf(precision, engine::Phase::kPrefill, engine::SelectKernels(), weights)) {
+std::string_view ArithmeticLimit(engine::Precision precision, engine::Phase phase, DType weights) {
+  switch (RoundingOf(precision, phase, engine::SelectKernels(), weights)) {
     case engine::Rounding::kNone:
       return "fp32";
     case engine::Rounding::kWholeNumbers:

@@ -18,7 +18,10 @@ struct BenchOptions {
   std::vector<std::string> what;  // "sweep", "prefill", "decode", "trace_overhead"
   int64_t n_tokens = 0;           // 0: 512 of a prefill, 64 decoded, else 16,384
   engine::Precision precision = engine::Precision::kExact;
+  DType kv = DType::kF32;  // of keys and values, in prefill and decode
   int chunk = 512;
+  std::vector<int> streams = {1};  // sequences decoded side by side, a row each
+  int prompt_tokens = 16;          // before the decoded ones
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;
@@ -36,11 +39,16 @@ struct BenchRow {
   std::string type;  // storage type of the expert weights
   std::string level;
   std::string precision;
-  int64_t n_tokens = 0;
-  Spread tokens_per_s;
-  double gflops = 0;    // 10^9 floating-point operations actually run per second, at the median
-  double gb_per_s = 0;  // 10^9 bytes of weights read per second, at the median: decode
-  std::string limit;    // "fp32", "int8", "amx", "dram", "disk"
+  std::string kv;  // type of keys and values: prefill and decode
+  int n_streams = 1;
+  int64_t n_tokens = 0;  // of a stream
+  Spread tokens_per_s;   // of all streams
+  double gflops = 0;     // 10^9 floating-point operations actually run per second, at the median
+  // 10^9 bytes of weights, keys and values read per second, at the median: decode.
+  double gb_per_s = 0;
+  // "fp32", "int8", "amx", "dram", "disk"; of many streams the one of arithmetic and reading that
+  // they are nearer to.
+  std::string limit;
   double share_of_limit = 0;  // of the median; 0 where the row has no limit
   // Where the weights do not fit the memory: what was read in the timed runs, at the median rate.
   bool streamed = false;

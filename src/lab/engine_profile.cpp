@@ -65,7 +65,8 @@ std::vector<ProfileRow> SummariseProfile(const engine::Profile& profile,
       const DType dtype = TypeOf(work, checkpoint);
       // The router is exact at every precision.
       const bool exact = work == Work::kRouting || work == Work::kCombine;
-      row.limit = ArithmeticLimit(exact ? engine::Precision::kExact : precision, dtype);
+      row.limit = ArithmeticLimit(exact ? engine::Precision::kExact : precision,
+                                  engine::Phase::kPrefill, dtype);
       row.gflops = total.flops / wall / 1e9;
       row.share_of_limit = row.gflops / GflopsAt(row.limit, dtype, machine);
       row.gb_per_s = total.bytes / wall / 1e9;

@@ -4,6 +4,9 @@
 
 #include <set>
 
+#include "base/tensor/block_codes.h"
+#include "files/checkpoint.h"
+
 namespace moescope::lab {
 namespace {
 
@@ -36,6 +39,15 @@ std::set<std::string> TypesNotRounded(const engine::Model& model, engine::Precis
 }
 
 }  // namespace
+
+engine::Precision ChoosePrecision(const std::string& name, const std::string& model) {
+  if (name != "auto") return engine::ParsePrecision(name);
+  const files::Checkpoint checkpoint = files::Checkpoint::Open(model);
+  const auto experts = checkpoint.tensors().find({TensorKind::kDownProj, 0, 0});
+  const bool quantised =
+      experts != checkpoint.tensors().end() && CodesOf(experts->second.dtype).part > 0;
+  return quantised ? engine::Precision::kFast : engine::Precision::kExact;
+}
 
 std::string PrecisionNote(const engine::Model& model, engine::Precision precision) {
   if (precision == engine::Precision::kExact) return "";

@@ -1,4 +1,4 @@
-// What `--precision fast` cannot change in a model.
+// Which precision a model runs in, and what `fast` cannot change in it.
 #pragma once
 
 #include <string>
@@ -7,6 +7,10 @@
 #include "engine/ops/precision.h"
 
 namespace moescope::lab {
+
+// "exact", "fast", or "auto": fast where the experts' weights are stored quantised, else exact.
+// Throws Error(kBadInput) for another name, and for "auto" as Checkpoint::Open.
+engine::Precision ChoosePrecision(const std::string& name, const std::string& model);
 
 // "weights of type F16 are not whole numbers: their products run as in exact precision", or "" when
 // there is nothing to say: precision `exact`, or no such weights.

@@ -1,4 +1,5 @@
-// Prefill and decode of one session, timed: what `run` and `chat` wait for.
+// Prefill and decode of one session, and decode of many streams, timed: what `run` and `chat` wait
+// for.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +14,19 @@ namespace moescope::lab {
 
 // The rates of one row, and what a token of it costs.
 struct SessionRates {
-  std::vector<double> tokens_per_s;  // a value a run
+  std::vector<double> tokens_per_s;  // a value a run, summed over streams
   double flops_per_token = 0;        // actually run, the head on the last token of a prefill
   double seconds = 0;                // of all runs
   uint64_t bytes_read = 0;           // from disk in them, where experts are streamed
-  uint64_t bytes_per_token = 0;      // of weights as stored that a decoded token reads
+  // Of decoding: what a step reads, over its tokens: weights as stored, keys and values. Experts
+  // are counted as the run chose them, each once a layer and step.
+  double bytes_per_token = 0;
+};
+
+struct DecodeShape {
+  int n_streams = 1;
+  int prompt_tokens = 16;  // of each stream; all prompts differ
+  int n_tokens = 64;       // then decoded, of each stream
 };
 
 // Times sessions of one model on random ids, the same each time. Every run must end with the same
@@ -28,15 +37,13 @@ class SessionBench {
   // Of the options the context is chosen here.
   SessionBench(const engine::Model& model, ThreadPool& pool, const engine::SessionOptions& options);
 
-  // What a session for so many tokens takes beside the weights.
-  static uint64_t Bytes(const files::ModelConfig& config, int n_tokens, engine::Precision precision,
-                        int n_threads);
-
   // `n_tokens` at once. Throws Error(kBadInput) beyond the model's context, Error(kInternal) when
   // two runs differ.
   SessionRates Prefill(int n_tokens, int n_runs);
-  // `n_tokens` one by one, each the likeliest after those before it, after a prompt of 16.
-  SessionRates Decode(int n_tokens, int n_runs);
+  // Tokens of all streams side by side, each the likeliest after those before it. A few of the
+  // streams are run alone too, and must end alike: NAlone of them.
+  SessionRates Decode(const DecodeShape& shape, int n_runs);
+  static int NAlone(int n_streams);
 
  private:
   const engine::Model& model_;

@@ -14,6 +14,7 @@
 #include "apps/cli/profile_options.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "engine/model/kv_cache.h"
 #include "lab/bench.h"
 #include "lab/shape_model.h"
 
@@ -65,10 +66,11 @@ void PrintJson(const lab::BenchResult& result, const std::vector<lab::ProfileRow
                          {"type", row.type},
                          {"level", row.level},
                          {"precision", row.precision},
-                         {"streams", 1},
+                         {"streams", row.n_streams},
                          {"tokens", row.n_tokens},
                          {"tokens_per_s", SpreadJson(row.tokens_per_s)},
                          {"checked", row.checked}};
+    if (!row.kv.empty()) json["kv"] = row.kv;
     if (!row.limit.empty()) {
       json["limit"] = row.limit;
       json["share_of_limit"] = row.share_of_limit;
@@ -106,8 +108,8 @@ void PrintText(const lab::BenchResult& result, const std::vector<lab::ProfileRow
   }
   if (machine.amx_gflops > 0) fmt::print("AMX bf16    {:8.1f} GFLOPS\n", machine.amx_gflops);
   if (result.rows.empty()) return;
-  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>8} {:>27}  {}\n", "what", "type", "level", "precision",
-             "tokens", "tokens/s min median max", "share");
+  fmt::print("\n{:<15} {:<6} {:<7} {:<9} {:>7} {:>8} {:>27}  {}\n", "what", "type", "level",
+             "precision", "streams", "tokens", "tokens/s min median max", "share");
   for (const lab::BenchRow& row : result.rows) {
     std::string share = row.limit.empty()
                             ? fmt::format("of the bare sweep: CPU time {}, wall time {}",
@@ -120,10 +122,10 @@ void PrintText(const lab::BenchResult& result, const std::vector<lab::ProfileRow
       share += fmt::format(", {:.2f} GB/s from disk, {} a run, {:.1f} % hits", row.disk_gb_per_s,
                            FormatBytes(row.disk_bytes_per_run), 100 * row.hit_ratio);
     }
-    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n", row.what,
-               row.type, row.level, row.precision, FormatCount(static_cast<uint64_t>(row.n_tokens)),
-               row.tokens_per_s.min, row.tokens_per_s.median, row.tokens_per_s.max, share,
-               row.checked);
+    fmt::print("{:<15} {:<6} {:<7} {:<9} {:>7} {:>8} {:>9.1f} {:>8.1f} {:>8.1f}  {} ({})\n",
+               row.what, row.type, row.level, row.precision, row.n_streams,
+               FormatCount(static_cast<uint64_t>(row.n_tokens)), row.tokens_per_s.min,
+               row.tokens_per_s.median, row.tokens_per_s.max, share, row.checked);
   }
   if (!profile.empty()) fmt::print("\n{}", FormatProfile(profile));
 }
@@ -153,7 +155,7 @@ std::function<void()> AddBench(CLI::App& app) {
     lab::BenchOptions bench;
     lab::ShapeModelOptions shape;
     std::string memory, type = "Q4_K", cache;
-    std::string precision = "exact", weights = "mapped";
+    std::string precision = "exact", weights = "mapped", kv = "f32";
     ProfileOptions profile;
     bool machine_only = false;
     bool json = false;
@@ -178,6 +180,9 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_option("--precision", options->precision, "exact or fast")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
+  app.add_option("--kv", options->kv, "type of keys and values of prefill and decode")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+      ->capture_default_str();
   app.add_option("--weights", options->weights, "how weights reach memory")
       ->check(CLI::IsMember({"mapped", "read"}))
       ->capture_default_str();
@@ -185,6 +190,15 @@ std::function<void()> AddBench(CLI::App& app) {
   app.add_option("--tokens", bench.n_tokens,
                  "tokens of one run (default: 16,384; of a prefill 512, decoded 64)")
       ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--streams", bench.streams,
+                 "sequences decoded side by side, such as 1,32: a row of decode each; tokens/s are "
+                 "those of all")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--prompt", bench.prompt_tokens, "tokens of a stream before those decoded")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
   app.add_option("--chunk", bench.chunk, "tokens of a sequence")
       ->check(CLI::Range(2, 1 << 24))
       ->capture_default_str();
@@ -204,6 +218,7 @@ std::function<void()> AddBench(CLI::App& app) {
       result = lab::BenchMachine(chosen.n_threads);
     } else {
       chosen.precision = engine::ParsePrecision(options->precision);
+      chosen.kv = engine::ParseKvType(options->kv);
       chosen.read_weights = options->weights == "read";
       if (!options->shape.shape.empty()) {
         options->shape.dtype = ParseType(options->type);

@@ -40,7 +40,7 @@ class Chat {
         pool_(options.generation.n_threads),
         session_(*opened_.model, engine::SelectKernels(), pool_,
                  options.generation.Session(opened_.model->config())) {
-    lab::PrintPrecisionNote(*opened_.model, engine::ParsePrecision(options.generation.precision));
+    lab::PrintPrecisionNote(*opened_.model, options.generation.Precision());
     engine::CheckSampling(options.generation.generate.sampling);
     Clear();
   }
@@ -130,7 +130,8 @@ class Chat {
     }
     const nlohmann::ordered_json answer = {{"rows", rows},
                                            {"model", opened_.model->checkpoint().Identity()},
-                                           {"precision", options_.generation.precision},
+                                           {"precision", Name(options_.generation.Precision())},
+                                           {"kv", options_.generation.kv},
                                            {"kernel_level", Name(engine::SelectKernels().level)}};
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/platform/cpu.h"
 #include "base/units.h"
+#include "engine/model/kv_cache.h"
+#include "lab/precision_note.h"
 
 namespace moescope::cli {
 
@@ -52,10 +54,21 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
       ->check(CLI::IsMember({"router", "transitions", "none"}))
       ->capture_default_str();
   app.add_flag("--stats", options.stats, "say how fast it was and what was read");
-  app.add_option("--precision", options.precision,
-                 "exact, or fast: activations rounded to 8 bits where weights are quantised")
-      ->check(CLI::IsMember({"exact", "fast"}))
+  app.add_option(
+         "--precision", options.precision,
+         "exact; fast: activations rounded where they meet quantised weights; auto: fast for "
+         "models stored quantised")
+      ->check(CLI::IsMember({"auto", "exact", "fast"}))
       ->capture_default_str();
+  app.add_option("--kv", options.kv,
+                 "type of keys and values in the cache: f32, or with --precision fast f16, q8_0")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
+      ->capture_default_str();
+}
+
+engine::Precision GenerationOptions::Precision() const {
+  if (!chosen_precision_) chosen_precision_ = lab::ChoosePrecision(precision, model);
+  return *chosen_precision_;
 }
 
 engine::ModelOptions GenerationOptions::Model() const {
@@ -78,7 +91,8 @@ engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& conf
   const int fallback = std::min(config.context, kDefaultContext);
   return {.context = context > 0 ? context : fallback,
           .memory_bytes = memory.empty() ? 0 : ParseBytes(memory),
-          .precision = engine::ParsePrecision(precision),
+          .precision = Precision(),
+          .kv = engine::ParseKvType(kv),
           .profile = profile};
 }
 

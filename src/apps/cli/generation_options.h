@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,8 @@ struct GenerationOptions {
   int n_threads = 0;
   std::string memory;
   std::string weights = "mapped";
-  std::string precision = "exact";
+  std::string precision = "auto";
+  std::string kv = "f32";
   std::string cache_policy = "lfu", forecast = "router";
   bool ignore_end = false;
   bool stats = false;
@@ -29,14 +31,19 @@ struct GenerationOptions {
   // A cache for more is allocated only when asked for.
   static constexpr int kDefaultContext = 4096;
 
+  // What `precision` comes to for the model, whose headers are read for 'auto'.
+  engine::Precision Precision() const;
   // How the model is opened so that a session has room beside its weights.
   engine::ModelOptions Model() const;
   engine::SessionOptions Session(const files::ModelConfig& config,
                                  engine::Profile* profile = nullptr) const;
+
+ private:
+  mutable std::optional<engine::Precision> chosen_precision_;
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,
-// --ignore-end, --memory, --weights, --cache-policy, --forecast, --precision, --stats.
+// --ignore-end, --memory, --weights, --cache-policy, --forecast, --precision, --kv, --stats.
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
 }  // namespace moescope::cli

@@ -103,7 +103,7 @@ class Runner {
         profile_(options.profile.Make(options.generation.n_threads)),
         session_(*opened_.model, kernels_, pool_,
                  options.generation.Session(opened_.model->config(), profile_.get())) {
-    lab::PrintPrecisionNote(*opened_.model, engine::ParsePrecision(options.generation.precision));
+    lab::PrintPrecisionNote(*opened_.model, options.generation.Precision());
     if (!options.routes) return;
     const files::ModelConfig& config = opened_.model->config();
     if (config.dense()) {
@@ -149,7 +149,7 @@ class Runner {
     std::vector<lab::ProfileRow> profile;
     if (profile_) {
       profile = FinishProfile(options_.profile, *profile_, opened_.model->checkpoint(),
-                              engine::ParsePrecision(options_.generation.precision));
+                              options_.generation.Precision());
     }
     options_.json ? PrintJson(prompt, result, profile) : PrintSummary(prompt, result, profile);
   }
@@ -212,7 +212,8 @@ class Runner {
                            {"temperature", sampling.temperature},
                            {"seed", sampling.seed},
                            {"model", opened_.model->checkpoint().Identity()},
-                           {"precision", options_.generation.precision},
+                           {"precision", Name(options_.generation.Precision())},
+                           {"kv", options_.generation.kv},
                            {"kernel_level", Name(kernels_.level)}};
     if (options_.generation.stats) {
       for (const auto& [name, number] : WeightStats(*opened_.model)) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "lab/precision_note.h"
 
 namespace moescope::cli {
 
@@ -37,9 +38,11 @@ std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app) {
       ->check(CLI::Range(2, 1 << 24));
   app.add_option("--max-tokens", options->max_tokens, "stop after so many tokens")
       ->check(CLI::PositiveNumber);
-  app.add_option("--precision", options->precision,
-                 "exact, or fast: activations rounded to 8 bits where weights are quantised")
-      ->check(CLI::IsMember({"exact", "fast"}))
+  app.add_option(
+         "--precision", options->precision,
+         "exact; fast: activations rounded where they meet quantised weights; auto: fast for "
+         "models stored quantised")
+      ->check(CLI::IsMember({"auto", "exact", "fast"}))
       ->capture_default_str();
   app.add_option("--memory", options->memory, "memory to use, such as 96M or 2G");
   app.add_option("-t,--threads", options->n_threads, "threads (default: one a core)")
@@ -89,7 +92,7 @@ text::SequencePolicy TextOptions::Policy() const {
 }
 
 engine::Precision TextOptions::Precision() const {
-  return engine::ParsePrecision(precision);
+  return lab::ChoosePrecision(precision, model);
 }
 
 uint64_t TextOptions::MemoryBytes() const {

@@ -27,7 +27,7 @@ struct TextOptions {
   std::string add_prefix_space = "auto";
   int chunk = 0;
   int64_t max_tokens = 0;
-  std::string precision = "exact";
+  std::string precision = "auto";
   std::string memory;
   int n_threads = 0;
 

@@ -1,17 +1,14 @@
-// Token-major running: a sequence that grows, its keys and values kept. The same layer code as a
-// sweep, and so the same bits.
+// Token-major running: a sequence that grows, its keys and values kept: a batch of one stream. The
+// same layer code as a sweep, and so the same bits.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
-#include <vector>
 
 #include "base/parallel/thread_pool.h"
+#include "engine/generate/stream_batch.h"
 #include "engine/kernels/kernel_table.h"
-#include "engine/model/kv_cache.h"
 #include "engine/model/model.h"
-#include "engine/model/sweep.h"
 #include "routing/probe.h"
 
 namespace moescope::engine {
@@ -22,6 +19,7 @@ struct SessionOptions {
   int experts_per_token = 0;  // other than the model's own; 0: the model's
   uint64_t memory_bytes = 0;  // for cache and buffers; 0: what is available
   Precision precision = Precision::kExact;
+  DType kv = DType::kF32;      // type of keys and values: F32, F16, Q8_0; `exact` is F32 only
   Profile* profile = nullptr;  // of the pool's threads; must outlive the session
 };
 
@@ -32,8 +30,7 @@ uint64_t SessionBytes(const files::ModelConfig& config, const SessionOptions& op
 // Not thread-safe; spreads its work on the pool. The model, kernels and pool must outlive it.
 class Session {
  public:
-  // Throws Error(kBadInput) for a context the model does not have, Error(kResource) naming needed
-  // and available bytes before anything is allocated.
+  // Throws as StreamBatch.
   Session(const Model& model, const KernelTable& kernels, ThreadPool& pool,
           const SessionOptions& options);
 
@@ -50,18 +47,15 @@ class Session {
   // Forgets the positions from `length` on. Requires: 0 <= length <= this->length().
   void Truncate(int64_t length);
 
-  int64_t length() const { return cache_.length(); }
-  int64_t capacity() const { return cache_.capacity(); }
+  int64_t length() const { return batch_.length(stream_); }
+  int64_t capacity() const { return batch_.context(); }
 
  private:
   std::span<const float> Run(std::span<const int32_t> ids, Phase phase,
                              std::span<routing::Probe* const> probes);
 
-  int prefill_rows_;
-  KvCache cache_;
-  Sweep sweep_;
-  Wave wave_;
-  std::vector<float> logits_;
+  StreamBatch batch_;
+  int stream_;
 };
 
 }  // namespace moescope::engine

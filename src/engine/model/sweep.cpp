@@ -9,6 +9,7 @@
 #include "base/cancellation.h"
 #include "base/error.h"
 #include "engine/model/sweep_state.h"
+#include "engine/ops/attention.h"
 
 namespace moescope::engine {
 namespace {
@@ -77,6 +78,13 @@ void Wave::AddFork(int64_t of, int32_t branch, int layer) {
   caches.push_back(nullptr);
   forks.push_back({.of = of, .layer = layer});
   sequence_begin.push_back(n_rows());
+}
+
+void Wave::Reserve(size_t n_rows, size_t n_sequences) {
+  rows.reserve(n_rows);
+  sequence_begin.reserve(n_sequences + 1);
+  caches.reserve(n_sequences);
+  forks.reserve(n_sequences);
 }
 
 void Wave::clear() {
@@ -149,11 +157,27 @@ void Sweep::State::PlaceSequences() {
     const int64_t end = first + length;
     if (cache == nullptr) {
       const int64_t stride = KeyStride(length);
-      places.push_back({next, stride, values + begin * shape.kv_dim, 0});
+      places.push_back({.keys = next,
+                        .key_stride = stride,
+                        .tile_stride = kTileKeys,
+                        .key_head_stride = shape.head_dim * stride,
+                        .values = values + begin * shape.kv_dim,
+                        .value_stride = shape.kv_dim,
+                        .value_head_stride = shape.head_dim,
+                        .first_position = 0,
+                        .cache = nullptr});
       next += stride * shape.kv_dim;
     } else {
       MOESCOPE_CHECK(end <= cache->capacity());
-      places.push_back({nullptr, cache->key_stride(), nullptr, first});
+      places.push_back({.keys = nullptr,  // of each layer: PlaceCaches
+                        .key_stride = cache->key_stride(),
+                        .tile_stride = cache->tile_stride(),
+                        .key_head_stride = 0,
+                        .values = nullptr,
+                        .value_stride = shape.head_dim,
+                        .value_head_stride = cache->capacity() * shape.head_dim,
+                        .first_position = first,
+                        .cache = cache});
     }
     // The last block of a sequence has most keys: long tasks first, so that the end is even.
     for (int64_t block = (end - 1) / kQueryBlock; block >= first / kQueryBlock; --block) {
@@ -167,10 +191,12 @@ void Sweep::State::PlaceSequences() {
 
 void Sweep::State::PlaceCaches() {
   for (size_t s = 0; s < places.size(); ++s) {
-    KvCache* cache = wave->caches[s];
+    const KvCache* cache = wave->caches[s];
     if (cache == nullptr) continue;
-    places[s].keys = cache->Keys(layer);
-    places[s].values = cache->Values(layer);
+    if (places[s].stored()) continue;
+    places[s].keys = cache->TransposedKeys(layer, 0);
+    places[s].key_head_stride = cache->TransposedKeys(layer, 1) - places[s].keys;
+    places[s].values = reinterpret_cast<float*>(cache->Values(layer, 0));
   }
 }
 
@@ -391,8 +417,14 @@ double Sweep::flops() const {
   return state_->flops;
 }
 
+void Sweep::Logits(std::span<const int64_t> rows, std::span<float> out) {
+  state_->Logits(rows, out);
+}
+
 std::vector<float> Sweep::Logits(std::span<const int64_t> rows) {
-  return state_->Logits(rows);
+  std::vector<float> logits(rows.size() * static_cast<size_t>(state_->shape.vocab_size));
+  state_->Logits(rows, logits);
+  return logits;
 }
 
 }  // namespace moescope::engine

@@ -43,6 +43,8 @@ struct Wave {
   void AddFork(int64_t of, int32_t branch, int layer);
   // Empties it; the phase is kPrefill again.
   void clear();
+  // So that adding as many rows and sequences allocates nothing.
+  void Reserve(size_t n_rows, size_t n_sequences);
   int64_t n_rows() const { return static_cast<int64_t>(rows.size()); }
 };
 
@@ -99,7 +101,9 @@ class Sweep {
   // Floating-point operations of the last Run: products only, two for each multiply-add.
   double flops() const;
 
-  // Logits of the given rows after Run, [rows.size(), vocab_size]: for tests and `run`.
+  // Logits of the given rows after Run, [rows.size(), vocab_size]. The head is read once for 256.
+  // Requires: `out` has room for them.
+  void Logits(std::span<const int64_t> rows, std::span<float> out);
   std::vector<float> Logits(std::span<const int64_t> rows);
 
  private:

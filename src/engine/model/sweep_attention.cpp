@@ -2,10 +2,29 @@
 #include <cmath>
 
 #include "base/cancellation.h"
+#include "base/tensor/convert_rows.h"
 #include "engine/model/sweep_state.h"
 #include "engine/ops/attention.h"
 
 namespace moescope::engine {
+namespace {
+
+// Rounds a block of whole heads, from dimension `first_dim` on, into the cache from a position on.
+// rows_of(head): where the cache has the rows of a head.
+template <typename F>
+void StoreRounded(const KvCache& cache, Rows block, int64_t first_dim, int64_t position,
+                  F rows_of) {
+  const auto head_dim = static_cast<size_t>(cache.head_dim());
+  for (size_t dim = 0; dim < block.stride; dim += head_dim) {
+    const int64_t head = (first_dim + static_cast<int64_t>(dim)) / cache.head_dim();
+    std::byte* out = rows_of(head) + position * cache.row_bytes();
+    for (int64_t row = 0; row < block.n_rows; ++row, out += cache.row_bytes()) {
+      QuantiseRow(cache.type(), {block.row(row) + dim, head_dim}, out);
+    }
+  }
+}
+
+}  // namespace
 
 void Sweep::State::NormRows(Range rows, const NormWeights& norm) {
   const auto eps = static_cast<float>(model.config().norm_eps);
@@ -155,26 +174,49 @@ void Sweep::State::ForSequences(Range rows,
   }
 }
 
-// Transposes a block [rows, dims] into the places of the sequences that the rows belong to.
-void Sweep::State::StoreKeys(Range rows, Range dims, const float* block) {
+// Puts a block [rows, dims] into the places of the sequences that the rows belong to, transposed
+// where the keys are float32.
+void Sweep::State::StoreKeys(Range rows, Range dims, float* block) {
   ForSequences(rows, [&](size_t sequence, Range part) {
     const SequencePlace& place = places[sequence];
     const int64_t shift = place.first_position - wave->sequence_begin[sequence];
-    for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
-      float* out = place.keys + dim * place.key_stride + shift;
-      const float* in = block + (dim - dims.begin);
-      for (int64_t r = part.begin; r < part.end; ++r) out[r] = in[(r - rows.begin) * dims.size()];
+    const auto stride = static_cast<size_t>(dims.size());
+    const Rows of_part = {block + (part.begin - rows.begin) * dims.size(), stride, part.size()};
+    if (place.stored()) {
+      return StoreRounded(*place.cache, of_part, dims.begin, part.begin + shift,
+                          [&](int64_t head) { return place.cache->Keys(layer, head); });
+    }
+    for (int64_t r = 0; r < part.size();) {
+      const int64_t position = part.begin + r + shift, in_tile = position % kTileKeys;
+      const int64_t n = std::min(part.size() - r, kTileKeys - in_tile);
+      float* tile = place.keys + position / kTileKeys * place.tile_stride + in_tile;
+      for (int64_t dim = dims.begin; dim < dims.end; ++dim) {
+        float* out = tile + dim / shape.head_dim * place.key_head_stride +
+                     dim % shape.head_dim * place.key_stride;
+        const float* in = of_part.row(r) + (dim - dims.begin);
+        for (int64_t i = 0; i < n; ++i) out[i] = in[i * dims.size()];
+      }
+      r += n;
     }
   });
 }
 
-void Sweep::State::StoreValues(Range rows, Range dims, const float* block) {
+void Sweep::State::StoreValues(Range rows, Range dims, float* block) {
   ForSequences(rows, [&](size_t sequence, Range part) {
     const SequencePlace& place = places[sequence];
     const int64_t shift = place.first_position - wave->sequence_begin[sequence];
-    for (int64_t r = part.begin; r < part.end; ++r) {
-      const float* in = block + (r - rows.begin) * dims.size();
-      std::copy(in, in + dims.size(), place.values + (r + shift) * shape.kv_dim + dims.begin);
+    const auto stride = static_cast<size_t>(dims.size());
+    const Rows of_part = {block + (part.begin - rows.begin) * dims.size(), stride, part.size()};
+    if (place.stored()) {
+      return StoreRounded(*place.cache, of_part, dims.begin, part.begin + shift,
+                          [&](int64_t head) { return place.cache->Values(layer, head); });
+    }
+    for (int64_t r = 0; r < part.size(); ++r) {
+      float* out = place.values + (part.begin + r + shift) * place.value_stride;
+      for (int64_t dim = dims.begin; dim < dims.end; dim += shape.head_dim) {
+        const float* in = of_part.row(r) + (dim - dims.begin);
+        std::copy(in, in + shape.head_dim, out + dim / shape.head_dim * place.value_head_stride);
+      }
     }
   });
 }
@@ -214,21 +256,29 @@ void Sweep::State::RunAttention() {
                             .weights = {of_head, n * static_cast<size_t>(n_keys)}});
     };
     const AttentionWatcher watcher(watch);
-    Attend(kernels,
-           {.queries = queries + first_row * shape.query_dim + head * group * shape.head_dim,
-            .query_stride = static_cast<size_t>(shape.query_dim),
-            .keys = place.keys + head * shape.head_dim * place.key_stride,
-            .key_stride = static_cast<size_t>(place.key_stride),
-            .values = place.values + head * shape.head_dim,
-            .value_stride = static_cast<size_t>(shape.kv_dim),
-            .first_position = task.first_position,
-            .n_queries = task.n_queries,
-            .n_heads = static_cast<int>(group),
-            .head_dim = static_cast<int>(shape.head_dim),
-            .window = model.config().sliding_window,
-            .on_tiles =
-                RoundingOf(options.precision, phase, kernels, DType::kF32) == Rounding::kBFloat16},
-           Scratch(worker), probes.Wants(routing::kSiteAttention) ? &watcher : nullptr);
+    AttentionBlock block = {
+        .queries = queries + first_row * shape.query_dim + head * group * shape.head_dim,
+        .query_stride = static_cast<size_t>(shape.query_dim),
+        .first_position = task.first_position,
+        .n_queries = task.n_queries,
+        .n_heads = static_cast<int>(group),
+        .head_dim = static_cast<int>(shape.head_dim),
+        .window = model.config().sliding_window};
+    if (place.stored()) {
+      block.type = place.cache->type();
+      block.stored_keys = place.cache->Keys(layer, head);
+      block.stored_values = place.cache->Values(layer, head);
+    } else {
+      block.on_tiles =
+          RoundingOf(options.precision, phase, kernels, DType::kF32) == Rounding::kBFloat16;
+      block.keys = place.keys + head * place.key_head_stride;
+      block.key_stride = static_cast<size_t>(place.key_stride);
+      block.tile_stride = static_cast<size_t>(place.tile_stride);
+      block.values = place.values + head * place.value_head_stride;
+      block.value_stride = static_cast<size_t>(place.value_stride);
+    }
+    Attend(kernels, block, Scratch(worker),
+           probes.Wants(routing::kSiteAttention) ? &watcher : nullptr);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/ops/attention.h"
 #include "engine/ops/matmul.h"
 #include "engine/ops/rope.h"
 
@@ -48,7 +49,7 @@ uint64_t SweepShape::WorkerFloats() const {
   const uint64_t tile =
       std::max({TileFloats(model_dim), TileFloats(query_dim), TileFloats(ffn_dim)});
   const uint64_t block = kMaxBlockRows;
-  const uint64_t attention = kQueryBlock * static_cast<uint64_t>(max_sequence);
+  const uint64_t attention = AttentionFloats(kQueryBlock, max_sequence, head_dim);
   const uint64_t up = block * static_cast<uint64_t>(UpColumns());
   auto rounded = [&](int64_t n_rows, int64_t k) {
     return precision == Precision::kFast ? RoundedFloats(n_rows, k) : 0;

@@ -12,8 +12,6 @@ namespace moescope::engine {
 
 // Rows of a task: enough to use a dequantised weight often, few enough for a second-level cache.
 inline constexpr int kMaxBlockRows = 256;
-// Queries of an attention task; blocks start at multiples of it within a sequence.
-inline constexpr int kQueryBlock = 32;
 
 struct SweepShape {
   int64_t model_dim, query_dim, kv_dim, head_dim, ffn_dim, vocab_size;

@@ -14,10 +14,13 @@ WeightMatrix AcquireHead(const Model& model) {
       {tied ? files::TensorKind::kTokenEmbedding : files::TensorKind::kOutputHead});
 }
 
-// Columns of the head a task takes: enough that its dequantised weights are worth a call.
-constexpr int64_t kHeadColumns = 512;
-
 }  // namespace
+
+int64_t Sweep::State::HeadColumns() const {
+  constexpr int64_t kTasksPerWorker = 8, kFewest = 64, kMost = 512;
+  const int64_t even = shape.vocab_size / (pool.n_threads() * kTasksPerWorker);
+  return std::clamp((even + kFewest - 1) / kFewest * kFewest, kFewest, kMost);
+}
 
 bool Sweep::State::Continues(size_t row) const {
   if (row + 1 == wave->rows.size()) return false;
@@ -54,26 +57,36 @@ void Sweep::State::RunHead() {
   ThrowIfNonFinite();
 }
 
-std::vector<float> Sweep::State::Logits(std::span<const int64_t> rows) {
+void Sweep::State::Logits(std::span<const int64_t> rows, std::span<float> out) {
   const RunTimer run_timer(options.profile);
   const WeightMatrix head = AcquireHead(model);
-  const int64_t vocab = shape.vocab_size;
-  std::vector<float> logits(rows.size() * static_cast<size_t>(vocab));
-  const int64_t n_ranges = (vocab + kHeadColumns - 1) / kHeadColumns;
-  pool.Run(static_cast<int64_t>(rows.size()) * n_ranges, [&](int64_t task, int worker) {
-    const int64_t i = task / n_ranges, range = task % n_ranges;
-    const int64_t row = rows[static_cast<size_t>(i)];
-    MOESCOPE_CHECK(0 <= row && row < n_rows);
-    const int64_t begin = vocab * range / n_ranges, end = vocab * (range + 1) / n_ranges;
-    TaskTimer timer = Timer(Work::kHead, worker);
-    timer.CountProduct(head, 1, end - begin);
-    float* tile = Scratch(worker);
-    const Activations x = Rounded(NormedRows({row, row + 1}), shape.model_dim, {&head},
-                                  tile + TileFloats(shape.model_dim));
-    MultiplyStored(kernels, x, head, begin, end,
-                   {logits.data() + i * vocab + begin, static_cast<size_t>(vocab), 1}, tile);
-  });
-  return logits;
+  const auto vocab = static_cast<size_t>(shape.vocab_size);
+  const auto dim = static_cast<size_t>(shape.model_dim);
+  MOESCOPE_CHECK(rows.size() * vocab <= out.size());
+  const auto most_rows = static_cast<size_t>(std::min<int64_t>(kMaxBlockRows, shape.wave_rows));
+  for (size_t first = 0; first < rows.size(); first += most_rows) {
+    const std::span<const int64_t> part =
+        rows.subspan(first, std::min(most_rows, rows.size() - first));
+    // After the last layer neither the residual stream nor the expert outputs are needed.
+    float* gathered = buffers.residual.data();
+    Activations x = Rows{gathered, dim, std::ssize(part)};
+    pool.Run(1, [&](int64_t, int) {
+      for (size_t i = 0; i < part.size(); ++i) {
+        MOESCOPE_CHECK(0 <= part[i] && part[i] < n_rows);
+        std::copy(Normed(part[i]), Normed(part[i]) + dim, gathered + i * dim);
+      }
+      x = Rounded(x.rows, shape.model_dim, {&head}, outputs);
+    });
+    float* logits = out.data() + first * vocab;
+    const int64_t step = HeadColumns();
+    pool.Run((shape.vocab_size + step - 1) / step, [&](int64_t task, int worker) {
+      const int64_t begin = task * step, end = std::min(begin + step, shape.vocab_size);
+      TaskTimer timer = Timer(Work::kHead, worker);
+      timer.CountProduct(head, std::ssize(part), end - begin);
+      MultiplyStored(kernels, x, head, begin, end, {logits + begin, vocab, std::ssize(part)},
+                     Scratch(worker));
+    });
+  }
 }
 
 }  // namespace moescope::engine

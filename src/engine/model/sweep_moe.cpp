@@ -10,6 +10,12 @@
 namespace moescope::engine {
 namespace {
 
+// Experts this wide are not cut into fewer rows than a task may have, but into ranges of columns: a
+// weight is unpacked once for all its rows, and taking the rows once a range costs little beside
+// that many columns. Prompt of 512, Mixtral's shape, 2 threads: a fifth less processor time.
+constexpr int64_t kWideColumns = 2048;
+constexpr int64_t kWideRanges = 4;
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // After an edit of router logits only -infinity, a masked expert, may stand beside finite values.
@@ -106,15 +112,16 @@ void Sweep::State::RunExperts() {
   const AssignmentArrays arrays = {buffers.assignment_row.data(), buffers.assignment_slot.data(),
                                    buffers.output_index.data()};
   const auto n_slots = static_cast<size_t>(n_rows * router.experts_per_token);
+  // Probes see whole rows of an expert, so they need whole-row tasks too.
+  const bool probed = probes.Wants(routing::kSiteExpertInput | routing::kSiteExpertOutput);
+  const bool wide = !probed && std::min(shape.ffn_dim, shape.model_dim) >= kWideColumns;
   n_assignments += expert_blocks.Build({buffers.experts.data(), n_slots}, router.experts_per_token,
-                                       wanted, kMaxBlockRows, arrays);
+                                       wide ? 1 : wanted, kMaxBlockRows, arrays);
   const std::span<const ExpertBlock> blocks = expert_blocks.blocks();
   const auto n_blocks = static_cast<int64_t>(blocks.size());
   const Range all_hidden = {0, shape.ffn_dim}, all_model = {0, shape.model_dim};
 
-  // Probes see whole rows of an expert, so they need whole-row tasks too.
-  const bool probed = probes.Wants(routing::kSiteExpertInput | routing::kSiteExpertOutput);
-  const bool whole_blocks = 2 * n_blocks >= wanted || probed;
+  const bool whole_blocks = 2 * n_blocks >= (wide ? 4 * wanted : wanted) || probed;
   if (schedule != nullptr) BeginExperts(blocks);
   if (whole_blocks) {
     pool.Run(n_blocks, [&](int64_t task, int worker) {
@@ -144,7 +151,8 @@ void Sweep::State::RunExperts() {
     while (last < first + most && end_row(last) - base <= shape.HiddenRows()) ++last;
     const int64_t n = last - first;
     auto run = [&](int64_t n_columns, FunctionRef<void(const ExpertBlock&, Range, int)> fn) {
-      const int64_t n_ranges = std::clamp<int64_t>(wanted / n, 1, (n_columns + 15) / 16);
+      const int64_t n_ranges =
+          std::clamp<int64_t>(wanted / n, wide ? kWideRanges : 1, (n_columns + 15) / 16);
       pool.Run(n * n_ranges, [&](int64_t task, int worker) {
         ThrowIfCancelled();
         const int64_t range = task % n_ranges;

@@ -24,19 +24,23 @@ struct Sweep::State {
         const SweepOptions& options);
 
   void Run(const Wave& wave, std::span<routing::Probe* const> probes);
-  std::vector<float> Logits(std::span<const int64_t> rows);
+  void Logits(std::span<const int64_t> rows, std::span<float> out);
 
   struct Range {
     int64_t begin, end;
     int64_t size() const { return end - begin; }
   };
-  // Where the keys and values of a sequence lie in the layer being run: key element (dim, position)
-  // at keys[dim * key_stride + position], the value row of a position at values[position * kv_dim].
+  // Where the keys and values of a sequence lie in the layer being run. Float32: keys of a head as
+  // AttentionBlock has them, its values at a position at values[position * value_stride]. Of other
+  // types: rows in the cache.
   struct SequencePlace {
     float* keys;
-    int64_t key_stride;
+    int64_t key_stride, tile_stride, key_head_stride;
     float* values;
+    int64_t value_stride, value_head_stride;
     int64_t first_position;  // of its rows in this wave
+    const KvCache* cache;    // or null
+    bool stored() const { return cache != nullptr && cache->type() != DType::kF32; }
   };
   struct AttentionTask {
     int64_t sequence;
@@ -80,8 +84,8 @@ struct Sweep::State {
   void ProjectPart(const Activations& x, const WeightMatrix& w, std::span<const float> bias,
                    Range dims, Rows out, float* tile);
   void NormHeads(std::span<const float> norm, Range dims, Rows out);
-  void StoreKeys(Range rows, Range dims, const float* block);
-  void StoreValues(Range rows, Range dims, const float* block);
+  void StoreKeys(Range rows, Range dims, float* block);
+  void StoreValues(Range rows, Range dims, float* block);
   // Calls fn(sequence, rows of it) for each sequence that has some of `rows`.
   void ForSequences(Range rows, FunctionRef<void(size_t sequence, Range rows)> fn) const;
   void RunAttention();
@@ -122,6 +126,8 @@ struct Sweep::State {
 
   // Losses (sweep_head.cpp).
   void RunHead();
+  // Columns of the head that a task of Logits takes: a multiple of 64.
+  int64_t HeadColumns() const;
   // Whether the next row of the wave is the next token of this row's sequence.
   bool Continues(size_t row) const;
 

@@ -7,8 +7,10 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/tensor/convert_rows.h"
 #include "engine/kernels/amx/kernels.h"
 
 namespace moescope::engine {
@@ -27,7 +29,7 @@ struct Fixture {
   }
   std::vector<float> Run(const KernelTable& kernels, int block_size, int window = 0,
                          bool on_tiles = false) const {
-    std::vector<float> out = queries, scores(static_cast<size_t>(block_size * kPositions));
+    std::vector<float> out = queries, scores(AttentionFloats(block_size, kPositions, kDim));
     for (int first = 0; first < kPositions; first += block_size) {
       Attend(kernels,
              {.queries = out.data() + first * kHeads * kDim,
@@ -91,6 +93,84 @@ TEST(Attend, GivesTheSameBitsForAnyBlocks) {
     for (int window : {0, 9}) {
       const std::vector<float> whole = f.Run(*kernels, f.kPositions, window);
       for (int block_size : {1, 7, 32}) EXPECT_EQ(f.Run(*kernels, block_size, window), whole);
+    }
+  }
+}
+
+// Keys and values of another type, over more positions than a tile.
+struct StoredFixture {
+  static constexpr int kPositions = 600, kHeads = 3, kDim = 32;
+  DType type;
+  std::vector<float> queries, keys, values;  // [kPositions, ...], keys and values as stored
+  std::vector<std::byte> stored_keys, stored_values;
+
+  explicit StoredFixture(DType type_in)
+      : type(type_in), queries(kPositions * kHeads * kDim), keys(kPositions * kDim), values(keys) {
+    std::mt19937 random(10);
+    std::normal_distribution<float> normal;
+    for (float& value : queries) value = normal(random);
+    for (auto [row, stored] : {std::pair{&keys, &stored_keys}, {&values, &stored_values}}) {
+      for (float& value : *row) value = normal(random);
+      stored->resize(RowBytes(type, row->size()).value());
+      QuantiseRow(type, *row, stored->data());
+      DequantiseRow(type, stored->data(), *row);
+    }
+  }
+  std::vector<float> Run(const KernelTable& kernels, int block_size, int window) const {
+    std::vector<float> out = queries, scratch(AttentionFloats(block_size, kPositions, kDim));
+    for (int first = 0; first < kPositions; first += block_size) {
+      Attend(kernels,
+             {.queries = out.data() + first * kHeads * kDim,
+              .query_stride = kHeads * kDim,
+              .first_position = first,
+              .n_queries = std::min(block_size, kPositions - first),
+              .n_heads = kHeads,
+              .head_dim = kDim,
+              .window = window,
+              .type = type,
+              .stored_keys = stored_keys.data(),
+              .stored_values = stored_values.data()},
+             scratch.data());
+    }
+    return out;
+  }
+};
+
+TEST(AttendStored, AgreesWithDoubleAndHasTheSameBitsForAnyBlocks) {
+  for (DType type : {DType::kF16, DType::kQ8_0}) {
+    const StoredFixture f(type);
+    for (KernelLevel level : {KernelLevel::kScalar, KernelLevel::kAvx2, KernelLevel::kAvx512}) {
+      const KernelTable* kernels = KernelsFor(level);
+      if (kernels == nullptr) continue;
+      for (int window : {0, 300}) {
+        const std::vector<float> whole = f.Run(*kernels, f.kPositions, window);
+        for (int block_size : {1, 7, 32}) {
+          EXPECT_TRUE(f.Run(*kernels, block_size, window) == whole)
+              << Name(type) << " " << Name(level) << " " << window << " " << block_size;
+        }
+        for (int position : {0, 31, 255, 256, 257, 511, 599}) {
+          for (int head = 0; head < f.kHeads; ++head) {
+            const float* query = &f.queries[(position * f.kHeads + head) * f.kDim];
+            const int oldest = window > 0 ? std::max(position - window + 1, 0) : 0;
+            std::vector<double> expected(f.kDim);
+            double sum = 0;
+            for (int key = oldest; key <= position; ++key) {
+              double score = 0;
+              for (int d = 0; d < f.kDim; ++d) {
+                score += double{query[d]} * f.keys[key * f.kDim + d];
+              }
+              sum += std::exp(score);
+              for (int d = 0; d < f.kDim; ++d) {
+                expected[d] += std::exp(score) * f.values[key * f.kDim + d];
+              }
+            }
+            for (int d = 0; d < f.kDim; ++d) {
+              EXPECT_NEAR(whole[(position * f.kHeads + head) * f.kDim + d], expected[d] / sum,
+                          2e-5);
+            }
+          }
+        }
+      }
     }
   }
 }
