@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -77,7 +78,10 @@ class BenchFile {
         continue;
       }
       const double share = Positive(row, "share_of_limit");
-      const int streams = static_cast<int>(row.contains("streams") ? Positive(row, "streams") : 1);
+      const int streams =
+          row.contains("streams")
+              ? static_cast<int>(std::min<double>(Positive(row, "streams"), kMaxBatch))
+              : 1;
       const bool is_decode = row.value("what", json()) == "decode";
       if (is_decode && row["limit"] == "dram" && streams < fewest) {
         fewest = streams;
