@@ -213,12 +213,20 @@ BenchRow SessionRow(const BenchOptions& options, int n_streams) {
                             config,
                             {.max_streams = std::max(n_streams, 1),
                              .context = n_tokens + (decodes ? options.prompt_tokens : 0),
+                             .experts_per_token = options.experts_per_token,
                              .precision = options.precision,
                              .kv = options.kv},
                             pool.n_threads());
                       }});
+  const files::ModelConfig& config = model->config();
+  if (options.experts_per_token > config.n_experts) {
+    throw Error(ErrorKind::kBadInput,
+                fmt::format("--experts-per-token {}: expected at most the model's {}",
+                            options.experts_per_token, config.n_experts));
+  }
   SessionBench bench(*model, pool,
-                     {.memory_bytes = options.memory_bytes,
+                     {.experts_per_token = options.experts_per_token,
+                      .memory_bytes = options.memory_bytes,
                       .precision = options.precision,
                       .kv = options.kv,
                       .profile = options.profile});

@@ -22,6 +22,7 @@ struct BenchOptions {
   int chunk = 512;
   std::vector<int> streams = {1};  // sequences decoded side by side, a row each
   int prompt_tokens = 16;          // before the decoded ones
+  int experts_per_token = 0;       // of prefill and decode; 0: the model's
   int n_runs = 5;
   int n_threads = 0;
   uint64_t memory_bytes = 0;

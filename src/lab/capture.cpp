@@ -18,6 +18,7 @@
 #include "lab/capture_files.h"
 #include "lab/capture_probe.h"
 #include "lab/intervention_probe.h"
+#include "lab/residual_edit.h"
 #include "lab/stored_text.h"
 
 namespace moescope::lab {
@@ -156,6 +157,10 @@ class Capturer {
   // Those of the run hold again.
   void PlanInterventions() {
     n_slots_ = 1;
+    for (const std::string& text : run_.description().interventions) {
+      if (!IsResidualEdit(text)) continue;
+      Refuse(run_.directory(), "a run whose residuals were not changed", text);
+    }
     if (config_.dense()) return;
     const routing::RoutedModel routed = RoutedModelOf(model_);
     std::vector<routing::Intervention> interventions;

@@ -146,7 +146,7 @@ TEST_F(CaptureTest, HasTheSameBytesForAnyThreadsAndWaves) {
 }
 
 TEST_F(CaptureTest, HoldsTheInterventionsOfTheRun) {
-  trace_.interventions = {"mask@2:1"};
+  trace_.changes.interventions = {"mask@2:1"};
   const store::Run run = Traced("run");
   Capture(opened_, run, Options("SELECT token FROM tokens", "out"));
   for (const std::vector<store::Value>& row : Rows("out", "expert_output").rows) {

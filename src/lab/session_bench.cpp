@@ -72,8 +72,8 @@ SessionRates Rates(int n_runs, int n_tokens, engine::Profile* profile,
 }
 
 // Multiplications and additions of a row through all layers but for the head and the scores.
-double LayerFlops(const files::ModelConfig& config) {
-  const files::ParameterCounts counts = CountParameters(config);
+double LayerFlops(const files::ModelConfig& config, int experts_per_token) {
+  const files::ParameterCounts counts = CountParameters(config, experts_per_token);
   return 2.0 * static_cast<double>(counts.active - counts.embeddings);
 }
 
@@ -188,8 +188,8 @@ SessionRates SessionBench::Prefill(int n_tokens, int n_runs) {
     logits.assign(last.begin(), last.end());
     return timed;
   });
-  rates.flops_per_token =
-      LayerFlops(config) + ScoreFlops(config, (n_tokens + 1) / 2.0) + HeadFlops(config) / n_tokens;
+  rates.flops_per_token = LayerFlops(config, options_.experts_per_token) +
+                          ScoreFlops(config, (n_tokens + 1) / 2.0) + HeadFlops(config) / n_tokens;
   return rates;
 }
 
@@ -207,6 +207,7 @@ SessionRates SessionBench::Decode(const DecodeShape& shape, int n_runs) {
   engine::StreamBatch batch(model_, engine::SelectKernels(), pool_,
                             {.max_streams = n_streams,
                              .context = prompt_tokens + n_tokens,
+                             .experts_per_token = options_.experts_per_token,
                              .memory_bytes = options_.memory_bytes,
                              .precision = options_.precision,
                              .kv = options_.kv,
@@ -242,7 +243,8 @@ SessionRates SessionBench::Decode(const DecodeShape& shape, int n_runs) {
                "a stream by itself");
   }
   const double mean_length = prompt_tokens + (n_tokens + 1) / 2.0;
-  rates.flops_per_token = LayerFlops(config) + ScoreFlops(config, mean_length) + HeadFlops(config);
+  rates.flops_per_token = LayerFlops(config, options_.experts_per_token) +
+                          ScoreFlops(config, mean_length) + HeadFlops(config);
   const double of_weights = BytesRead(model_.checkpoint(), n_tokens, counter.n_read());
   const auto of_a_position =
       static_cast<double>(engine::KvCache::BytesOfPosition(config, options_.kv));

@@ -17,8 +17,7 @@
 #include "lab/chat.h"
 #include "lab/decision_collector.h"
 #include "lab/describe_run.h"
-#include "lab/forced_routes.h"
-#include "lab/intervention_probe.h"
+#include "lab/model_changes.h"
 #include "lab/precision_note.h"
 #include "lab/text_model.h"
 #include "lab/tokenised_text.h"
@@ -71,7 +70,8 @@ class Tracer {
     summary_.is_dense = config.dense();
     chunk_ = ChunkOf(options.policy, model_->config());
     router_ = model_->router();
-    if (!options.interventions.empty()) PlanInterventions();
+    changes_ = std::make_unique<PlannedChanges>(options.changes, *model_, Setting::kText);
+    if (!config.dense()) router_.experts_per_token = changes_->experts_per_token();
     PlanMemory();
   }
 
@@ -150,7 +150,7 @@ class Tracer {
         DescribeRun(*model_, *tokenizer_, kernels_,
                     {options_.data, options_.policy, chunk_, options_.raw, options_.precision});
     run.has_logits = options_.logits;
-    run.interventions = interventions_;
+    run.interventions = changes_->written();
     if (!run.is_dense()) run.experts_per_token = router_.experts_per_token;
     run.tokens_per_part = options_.tokens_per_part;
     return run;
@@ -161,28 +161,6 @@ class Tracer {
     std::vector<text::DataSpec> specs = options_.data;
     UseChatTemplate(opened_, specs);
     return text::OpenDocuments(specs, open_parquet);
-  }
-
-  // What they are, in the words of the manifest, and the probe that does it.
-  void PlanInterventions() {
-    const routing::RoutedModel model = RoutedModelOf(*model_);
-    std::vector<routing::Intervention> interventions;
-    for (const std::string& text : options_.interventions) {
-      interventions.push_back(routing::ParseIntervention(text, model, "--intervene"));
-      if (!interventions.back().cells.empty()) continue;
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("--intervene {0}: expected experts to remove, found none; add "
-                              "--expert E or --cells LAYER:EXPERT,... or write {0}@all:E",
-                              text));
-    }
-    forced_ = OpenForced(interventions, *model_);
-    for (const routing::Intervention& intervention : interventions) {
-      interventions_.push_back(routing::FormatIntervention(intervention, model));
-    }
-    std::vector<routing::InterventionPlan> plans;
-    plans.emplace_back(interventions, model, forced_.get());
-    router_.experts_per_token = SlotsOf(plans);
-    intervention_probe_ = std::make_unique<InterventionProbe>(std::move(plans));
   }
 
   // Weights leave what a wave of the usual size needs: a larger one would win nothing.
@@ -303,10 +281,9 @@ class Tracer {
     ThrowIfCancelled();
     if (wave_.n_rows() > 0) {
       Clock::time_point start = Clock::now();
-      // Interventions first, so that what they made of the routing is collected. Without an output
+      // Changes first, so that what they made of the routing is collected. Without an output
       // there is nothing to collect: the sweep alone, which tracing is held against.
-      std::vector<routing::Probe*> probes;
-      if (intervention_probe_) probes.push_back(intervention_probe_.get());
+      std::vector<routing::Probe*> probes = changes_->probes();
       if (writer_) probes.push_back(collector_.get());
       sweep_->Run(wave_, probes);
       summary_.sweep_seconds += SecondsSince(start);
@@ -352,9 +329,7 @@ class Tracer {
   uint64_t memory_bytes_ = 0;
 
   routing::RouterDescription router_;  // with as many experts a token as are chosen here
-  std::vector<std::string> interventions_;
-  std::unique_ptr<ForcedRoutes> forced_;
-  std::unique_ptr<InterventionProbe> intervention_probe_;
+  std::unique_ptr<PlannedChanges> changes_;
   std::unique_ptr<store::RunWriter> writer_;
   std::unique_ptr<engine::Sweep> sweep_;
   std::unique_ptr<DecisionCollector> collector_;

@@ -9,6 +9,7 @@
 
 #include "engine/model/profile.h"
 #include "engine/ops/precision.h"
+#include "lab/model_changes.h"
 #include "text/document.h"
 #include "text/sequences.h"
 
@@ -21,11 +22,10 @@ struct TraceOptions {
   std::string output;           // the run directory; empty: run the sweep and write nothing
   bool raw = false;             // CR LF was kept; recorded
   bool logits = false;          // store all router logits
-  // Changes of the routing, as "mask@1:3" (routing/intervention.h); recorded.
-  std::vector<std::string> interventions;
-  int n_threads = 0;          // 0: one a core
-  uint64_t memory_bytes = 0;  // 0: half of what is available
-  int64_t wave_tokens = 0;    // 0: as planned; smaller waves lose less to a kill
+  ModelChanges changes;         // of routing and residuals; recorded
+  int n_threads = 0;            // 0: one a core
+  uint64_t memory_bytes = 0;    // 0: half of what is available
+  int64_t wave_tokens = 0;      // 0: as planned; smaller waves lose less to a kill
   int64_t tokens_per_part = int64_t{1} << 20;
   bool read_weights = false;  // read into memory rather than mapped
   engine::Precision precision = engine::Precision::kExact;

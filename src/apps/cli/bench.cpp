@@ -196,6 +196,9 @@ std::function<void()> AddBench(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+  app.add_option("--experts-per-token", bench.experts_per_token,
+                 "of prefill and decode, other than the model's own")
+      ->check(CLI::Range(1, 4096));
   app.add_option("--prompt", bench.prompt_tokens, "tokens of a stream before those decoded")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();

@@ -38,6 +38,7 @@ class Chat {
         opened_(lab::OpenTextModel(options.generation.model, options.generation.Model())),
         template_(lab::OpenChatTemplate(opened_)),
         pool_(options.generation.n_threads),
+        changes_(options.generation.changes.Changes(), *opened_.model, lab::Setting::kSession),
         session_(*opened_.model, engine::SelectKernels(), pool_,
                  options.generation.Session(opened_.model->config())) {
     lab::PrintPrecisionNote(*opened_.model, options.generation.Precision());
@@ -58,6 +59,7 @@ class Chat {
       }
     }
     if (options_.json) PrintJson();
+    PrintChanges(changes_);
     if (options_.generation.stats) PrintStats();
   }
 
@@ -91,14 +93,15 @@ class Chat {
     std::string text;
     try {
       const std::vector<int32_t> rest = Rest(lab::TokeniseChat(opened_, *template_, turns_));
-      const engine::Generated result =
-          engine::Generate(session_, *opened_.tokenizer, run_, rest, generate,
-                           [&](int32_t, const std::string& piece) {
-                             text += piece;
-                             if (options_.json) return;
-                             std::fwrite(piece.data(), 1, piece.size(), stdout);
-                             std::fflush(stdout);
-                           });
+      const engine::Generated result = engine::Generate(
+          session_, *opened_.tokenizer, run_, rest, generate,
+          [&](int32_t, const std::string& piece) {
+            text += piece;
+            if (options_.json) return;
+            std::fwrite(piece.data(), 1, piece.size(), stdout);
+            std::fflush(stdout);
+          },
+          changes_.probes());
       n_written_ += result.ids.size();
       seconds_ += result.seconds;
       run_.insert(run_.end(), rest.begin(), rest.end());
@@ -132,7 +135,8 @@ class Chat {
                                            {"model", opened_.model->checkpoint().Identity()},
                                            {"precision", Name(options_.generation.Precision())},
                                            {"kv", options_.generation.kv},
-                                           {"kernel_level", Name(engine::SelectKernels().level)}};
+                                           {"kernel_level", Name(engine::SelectKernels().level)},
+                                           {"interventions", changes_.written()}};
     fmt::print("{}\n", answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   }
 
@@ -140,6 +144,7 @@ class Chat {
   lab::TextModel opened_;
   std::shared_ptr<const text::ChatTemplate> template_;
   ThreadPool pool_;
+  lab::PlannedChanges changes_;
   engine::Session session_;
   std::vector<lab::ChatTurn> turns_;
   std::vector<int32_t> run_;  // tokens the session holds

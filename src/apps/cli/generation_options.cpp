@@ -41,6 +41,7 @@ void AddGenerationOptions(CLI::App& app, GenerationOptions& options) {
       ->capture_default_str();
   app.add_option("--stop", options.generate.stop, "end before this text, repeatable");
   app.add_flag("--ignore-end", options.ignore_end, "go on after the model ends its text");
+  AddChangeOptions(app, options.changes);
   app.add_option("--memory", options.memory, "memory to use, weights included, such as 512M or 2G");
   app.add_option("--weights", options.weights, "how weights reach memory")
       ->check(CLI::IsMember({"mapped", "read"}))
@@ -90,6 +91,7 @@ engine::SessionOptions GenerationOptions::Session(const files::ModelConfig& conf
                                                   engine::Profile* profile) const {
   const int fallback = std::min(config.context, kDefaultContext);
   return {.context = context > 0 ? context : fallback,
+          .experts_per_token = lab::SessionSlots(changes.Changes(), config),
           .memory_bytes = memory.empty() ? 0 : ParseBytes(memory),
           .precision = Precision(),
           .kv = engine::ParseKvType(kv),

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/cli/change_options.h"
 #include "engine/generate/generator.h"
 
 namespace CLI {
@@ -27,6 +28,7 @@ struct GenerationOptions {
   bool ignore_end = false;
   bool stats = false;
   engine::GenerateOptions generate;
+  ChangeOptions changes;
 
   // A cache for more is allocated only when asked for.
   static constexpr int kDefaultContext = 4096;
@@ -43,7 +45,8 @@ struct GenerationOptions {
 };
 
 // Adds -m, -n, -c, -t, -s, --temperature, --top-k, --top-p, --min-p, --repetition-penalty, --stop,
-// --ignore-end, --memory, --weights, --cache-policy, --forecast, --precision, --kv, --stats.
+// --ignore-end, those of AddChangeOptions, --memory, --weights, --cache-policy, --forecast,
+// --precision, --kv, --stats.
 void AddGenerationOptions(CLI::App& app, GenerationOptions& options);
 
 }  // namespace moescope::cli

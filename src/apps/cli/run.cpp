@@ -66,7 +66,8 @@ class Printer {
   void PrintUpTo(int64_t position) {
     for (; !waiting_.empty() && printed_ < position; ++printed_) {
       mark_.expert = watcher_->Experts(layer_, printed_)[0];
-      Write(study::MarkText(waiting_.front(), mark_));
+      const bool dropped = mark_.expert < 0;
+      Write(dropped ? waiting_.front() : study::MarkText(waiting_.front(), mark_));
       waiting_.erase(waiting_.begin());
     }
   }
@@ -101,6 +102,7 @@ class Runner {
         pool_(options.generation.n_threads),
         kernels_(engine::SelectKernels()),
         profile_(options.profile.Make(options.generation.n_threads)),
+        changes_(options.generation.changes.Changes(), *opened_.model, lab::Setting::kSession),
         session_(*opened_.model, kernels_, pool_,
                  options.generation.Session(opened_.model->config(), profile_.get())) {
     lab::PrintPrecisionNote(*opened_.model, options.generation.Precision());
@@ -115,7 +117,9 @@ class Runner {
       throw Error(ErrorKind::kBadInput,
                   fmt::format("--layer: expected 0 to {}, found {}", config.n_layers - 1, layer_));
     }
-    watcher_.emplace(opened_.model->router(), config.n_layers, session_.capacity());
+    routing::RouterDescription router = opened_.model->router();
+    router.experts_per_token = changes_.experts_per_token();
+    watcher_.emplace(router, config.n_layers, session_.capacity());
   }
 
   void Run() {
@@ -134,15 +138,16 @@ class Runner {
         const std::string text = decoder.Push(id);
         printer.Add(echo ? text : "");
       }
-      routing::Probe* probes[] = {watcher_ ? &*watcher_ : nullptr};
+      std::vector<routing::Probe*> probes = changes_.probes();
+      if (watcher_) probes.push_back(&*watcher_);
       result = engine::Generate(
           session_, *opened_.tokenizer, {}, prompt, generate,
           [&](int32_t, const std::string& text) {
             printer.PrintUpTo(session_.length());
             printer.Add(text);
           },
-          std::span(probes, watcher_ ? 1 : 0));
-      RunLastToken(result, std::span(probes, watcher_ ? 1 : 0));
+          probes);
+      RunLastToken(result, probes);
       printer.PrintUpTo(session_.length());
       printer.PrintRest();
     }
@@ -177,7 +182,11 @@ class Runner {
     if (!watcher_ || position >= session_.length()) return token;
     ordered_json experts = ordered_json::array(), weights = ordered_json::array();
     for (int layer = 0; layer < opened_.model->config().n_layers; ++layer) {
-      experts.push_back(watcher_->Experts(layer, position));
+      ordered_json slots = ordered_json::array();  // null: dropped
+      for (int16_t expert : watcher_->Experts(layer, position)) {
+        slots.push_back(expert < 0 ? ordered_json() : ordered_json(expert));
+      }
+      experts.push_back(slots);
       weights.push_back(watcher_->Weights(layer, position));
     }
     token["experts"] = experts;  // [layer][slot]
@@ -214,7 +223,8 @@ class Runner {
                            {"model", opened_.model->checkpoint().Identity()},
                            {"precision", Name(options_.generation.Precision())},
                            {"kv", options_.generation.kv},
-                           {"kernel_level", Name(kernels_.level)}};
+                           {"kernel_level", Name(kernels_.level)},
+                           {"interventions", changes_.written()}};
     if (options_.generation.stats) {
       for (const auto& [name, number] : WeightStats(*opened_.model)) {
         std::visit([&, &key = name](auto value) { answer["stats"][key] = value; }, number);
@@ -233,6 +243,7 @@ class Runner {
     if (options_.generation.stats) {
       fmt::print(stderr, "{}", WeightStatsText(*opened_.model));
     }
+    PrintChanges(changes_);
     if (watcher_) fmt::print(stderr, "colours: first choice at layer {}\n", layer_);
     if (!profile.empty()) fmt::print(stderr, "\n{}", FormatProfile(profile));
   }
@@ -242,6 +253,7 @@ class Runner {
   ThreadPool pool_;
   const engine::KernelTable& kernels_;
   std::unique_ptr<engine::Profile> profile_;
+  lab::PlannedChanges changes_;
   engine::Session session_;
   int layer_ = 0;
   std::optional<lab::RouteWatcher> watcher_;

@@ -19,6 +19,8 @@ constexpr Simulation kSimulations[] = {
      AddSimulatePlacement, false},
     {"esft", "Which experts to fine-tune for the run's text", "all", AddSimulateEsft, false},
     {"skip", "Work saved by dropping last experts of little weight", "all", AddSimulateSkip},
+    {"cost", "Bytes, arithmetic and tokens/s over experts and batch", "all", AddSimulateCost,
+     false},
 };
 
 }  // namespace

@@ -21,5 +21,6 @@ FigureFunction AddSimulateCache(CLI::App& app);
 FigureFunction AddSimulatePlacement(CLI::App& app);
 FigureFunction AddSimulateEsft(CLI::App& app);
 FigureFunction AddSimulateSkip(CLI::App& app);
+FigureFunction AddSimulateCost(CLI::App& app);
 
 }  // namespace moescope::cli
