@@ -26,6 +26,8 @@ std::span<const Command> Commands() {
        AddEmbeddings},
       {"ablate", "What the loss becomes without experts, or with routing changed otherwise",
        AddAblate},
+      {"eval", "What a model can do: perplexity, tasks with choices, written answers, passkeys",
+       AddEval},
       {"explain", "One token through one layer, or why it was routed as it was", AddExplain},
       {"bench", "How fast, as a share of what this machine can do", AddBench},
       {"convert", "Write a checkpoint as one GGUF file", AddConvert},

@@ -86,8 +86,7 @@ std::function<void()> AddTrace(CLI::App& app) {
   struct Options {
     std::shared_ptr<TextOptions> text;
     lab::TraceOptions trace;
-    std::vector<std::string> interventions;
-    InterventionPlace place;
+    InterventionOptions interventions;
     std::string weights = "mapped";
     ProfileOptions profile;
     bool json = false;
@@ -98,15 +97,7 @@ std::function<void()> AddTrace(CLI::App& app) {
                  "run directory; an unfinished one is resumed")
       ->required();
   app.add_flag("--logits", options->trace.logits, "store all router logits");
-  app.add_option("--intervene", options->interventions,
-                 "change the routing: mask, zero, drop, swap:E, top-k=N, skip:B, bias=B, "
-                 "temperature=T, force=RUN or force-weights=RUN; repeatable; MODE@1:3,5:0 says "
-                 "itself where it holds");
-  app.add_option("--cells", options->place.cells, "of --intervene: LAYER:EXPERT,...");
-  app.add_option("--expert,--experts", options->place.experts,
-                 "of --intervene: experts: 3, 0,2-5 or all");
-  app.add_option("--layers", options->place.layers,
-                 "of --intervene: layers: 0,3-5 or all (default)");
+  AddInterventionOptions(app, options->interventions);
   app.add_option("--wave-tokens", options->trace.wave_tokens,
                  "tokens of a wave at most (default: what memory allows)")
       ->check(CLI::PositiveNumber);
@@ -128,7 +119,7 @@ std::function<void()> AddTrace(CLI::App& app) {
     trace.memory_bytes = options->text->MemoryBytes();
     trace.precision = options->text->Precision();
     trace.read_weights = options->weights == "read";
-    trace.interventions = PlaceInterventions(options->interventions, options->place);
+    trace.interventions = PlacedInterventions(options->interventions);
     const auto profile = options->profile.Make(trace.n_threads);
     trace.profile = profile.get();
     const lab::TraceSummary summary = lab::Trace(trace, store::MakeParquetOpener());
