@@ -21,15 +21,21 @@ DType TypeOf(Work work, const files::Checkpoint& checkpoint) {
   const TensorKind head =
       checkpoint.config().tied_embeddings ? TensorKind::kTokenEmbedding : TensorKind::kOutputHead;
   switch (work) {
-    case Work::kProjections: return checkpoint.tensor({TensorKind::kQuery, 0}).dtype;
-    case Work::kAttentionOutput: return checkpoint.tensor({TensorKind::kAttentionOutput, 0}).dtype;
-    case Work::kExpertUp: return checkpoint.tensor({TensorKind::kUpProj, 0, 0}).dtype;
-    case Work::kExpertDown: return checkpoint.tensor({TensorKind::kDownProj, 0, 0}).dtype;
-    case Work::kHead: return checkpoint.tensor({head}).dtype;
+    case Work::kProjections:
+      return checkpoint.tensor({TensorKind::kQuery, 0}).dtype;
+    case Work::kAttentionOutput:
+      return checkpoint.tensor({TensorKind::kAttentionOutput, 0}).dtype;
+    case Work::kExpertUp:
+      return checkpoint.tensor({TensorKind::kUpProj, 0, 0}).dtype;
+    case Work::kExpertDown:
+      return checkpoint.tensor({TensorKind::kDownProj, 0, 0}).dtype;
+    case Work::kHead:
+      return checkpoint.tensor({head}).dtype;
     case Work::kEmbedding:
     case Work::kAttention:
     case Work::kRouting:
-    case Work::kCombine: break;
+    case Work::kCombine:
+      break;
   }
   return DType::kF32;
 }

@@ -13,7 +13,8 @@ namespace moescope::lab {
 class ProgressProbe : public routing::Probe {
  public:
   // total: rows times layers of all waves.
-  ProgressProbe(std::string title, uint64_t total) : bar_(std::move(title), total, "token-layers") {}
+  ProgressProbe(std::string title, uint64_t total)
+      : bar_(std::move(title), total, "token-layers") {}
   uint32_t sites() const override { return routing::kSiteDecision; }
   void OnDecision(const routing::DecisionBatch& batch) override {
     const std::lock_guard lock(mutex_);

@@ -86,14 +86,10 @@ std::string FormatDescription(const ResultsDescription& description,
   const RunDescription run = Normalised(description.run);
   ordered_json json = {{"results_version", 1}};
   for (const auto& [name, value] : description.about) json[name] = ToJson(value);
-  json["model"] = {{"name", run.model_name},
-                   {"architecture", run.architecture},
-                   {"identity", run.model_identity},
-                   {"expert_type", run.expert_type},
-                   {"router_type", run.router_type},
-                   {"n_layers", run.n_layers},
-                   {"n_experts", run.n_experts},
-                   {"experts_per_token", run.experts_per_token}};
+  json["model"] = {{"name", run.model_name},         {"architecture", run.architecture},
+                   {"identity", run.model_identity}, {"expert_type", run.expert_type},
+                   {"router_type", run.router_type}, {"n_layers", run.n_layers},
+                   {"n_experts", run.n_experts},     {"experts_per_token", run.experts_per_token}};
   json["tokenizer"] = run.tokenizer_identity;
   json["bos"] = run.bos;
   json["interventions"] = run.interventions;
@@ -118,10 +114,8 @@ void WriteResults(const std::string& directory, const ResultsDescription& descri
     const std::string name = table.name + std::string(kTableEnding);
     WriteTable(table, output.PathOf(name));
     const FileHash hash = HashFile(output.PathOf(name));
-    entries.push_back({{"path", name},
-                       {"rows", table.rows.size()},
-                       {"bytes", hash.bytes},
-                       {"xxh3", hash.xxh3}});
+    entries.push_back(
+        {{"path", name}, {"rows", table.rows.size()}, {"bytes", hash.bytes}, {"xxh3", hash.xxh3}});
   }
   const std::string text = FormatDescription(description, entries);
   ReplaceFile(output.PathOf(kDescriptionName), std::as_bytes(std::span(text)));

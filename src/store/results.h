@@ -14,13 +14,13 @@
 namespace moescope::store {
 
 struct ResultTable {
-  std::string name;  // of the view, and of NAME.parquet: lower-case letters and "_"
-  std::vector<Column> columns;            // kBool, kInt64, kFloat, kText
-  std::vector<std::vector<Value>> rows;   // in that order; a null is std::monostate
+  std::string name;             // of the view, and of NAME.parquet: lower-case letters and "_"
+  std::vector<Column> columns;  // kBool, kInt64, kFloat, kText
+  std::vector<std::vector<Value>> rows;  // in that order; a null is std::monostate
 };
 
 struct ResultsDescription {
-  RunDescription run;  // model, tokenizer, arithmetic, interventions
+  RunDescription run;                                // model, tokenizer, arithmetic, interventions
   std::vector<std::pair<std::string, Value>> about;  // "task", "task_hash", "few_shot", ...
 };
 

@@ -20,8 +20,9 @@ std::unique_ptr<engine::Profile> ProfileOptions::Make(int n_threads) const {
 }
 
 void AddProfileOptions(CLI::App& app, ProfileOptions& options) {
-  app.add_flag("--profile", options.print,
-               "print time, arithmetic and bytes by kind of work, as shares of the machine's limits");
+  app.add_flag(
+      "--profile", options.print,
+      "print time, arithmetic and bytes by kind of work, as shares of the machine's limits");
   app.add_option("--timeline", options.timeline,
                  "write what each thread did when, for chrome://tracing or Perfetto");
 }
@@ -32,20 +33,21 @@ std::vector<lab::ProfileRow> FinishProfile(const ProfileOptions& options,
                                            engine::Precision precision) {
   if (!options.timeline.empty()) lab::WriteTimeline(profile, options.timeline);
   if (!options.print) return {};
-  return lab::SummariseProfile(profile, checkpoint, precision, lab::BenchMachine(profile.n_threads()));
+  return lab::SummariseProfile(profile, checkpoint, precision,
+                               lab::BenchMachine(profile.n_threads()));
 }
 
 std::string FormatProfile(const std::vector<lab::ProfileRow>& rows) {
-  std::string text = fmt::format("{:<17} {:>7} {:>10} {:>9} {:>9} {:>16} {:>8} {:>7}\n", "work",
-                                 "time", "thread s", "tasks", "GFLOP/s", "of the peak", "GB/s",
-                                 "of DRAM");
+  std::string text =
+      fmt::format("{:<17} {:>7} {:>10} {:>9} {:>9} {:>16} {:>8} {:>7}\n", "work", "time",
+                  "thread s", "tasks", "GFLOP/s", "of the peak", "GB/s", "of DRAM");
   for (const lab::ProfileRow& row : rows) {
     text += fmt::format("{:<17} {:>5.1f} % {:>10.3f} {:>9}", row.work, 100 * row.share_of_time,
                         row.seconds, FormatCount(static_cast<uint64_t>(row.n_tasks)));
     if (!row.limit.empty()) {
-      text += fmt::format(" {:>9.1f} {:>9.1f} % {} {:>8.2f} {:>5.1f} %", row.gflops,
-                          100 * row.share_of_limit, row.limit, row.gb_per_s,
-                          100 * row.share_of_dram);
+      text +=
+          fmt::format(" {:>9.1f} {:>9.1f} % {} {:>8.2f} {:>5.1f} %", row.gflops,
+                      100 * row.share_of_limit, row.limit, row.gb_per_s, 100 * row.share_of_dram);
     }
     text += '\n';
   }

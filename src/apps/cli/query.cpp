@@ -222,7 +222,8 @@ std::unique_ptr<store::Database> OpenResults(const QueryOptions& options) {
 
 void Query(QueryOptions options) {
   options.sql = ReadSql(options.sql);
-  const auto database = store::Results::AreIn(options.run) ? OpenResults(options) : OpenRun(options);
+  const auto database =
+      store::Results::AreIn(options.run) ? OpenResults(options) : OpenRun(options);
   if (options.json)
     PrintJson(*database, options);
   else if (options.csv)

@@ -15,8 +15,9 @@ int64_t Now() {
 
 std::string_view Name(Work work) {
   constexpr std::string_view kNames[kNWorks] = {
-      "embedding",      "projections", "attention", "attention output", "norm, router",
-      "expert gate+up", "expert down", "combine",   "head"};
+      "embedding",        "projections",  "attention",
+      "attention output", "norm, router", "expert gate+up",
+      "expert down",      "combine",      "head"};
   return kNames[static_cast<size_t>(work)];
 }
 

@@ -33,7 +33,7 @@ class Profile {
  public:
   struct Task {
     Work work;
-    int16_t layer;           // -1: none
+    int16_t layer;             // -1: none
     int64_t begin_ns, end_ns;  // of the steady clock
   };
   struct Total {

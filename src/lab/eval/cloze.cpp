@@ -127,8 +127,8 @@ class ClozeMaker {
   }
 
   ClozeItem MakeItem(const TextSet& set, int number) const {
-    Random random(Combine(Combine(KeyOfName(set.name), options_.seed),
-                          static_cast<uint64_t>(number)));
+    Random random(
+        Combine(Combine(KeyOfName(set.name), options_.seed), static_cast<uint64_t>(number)));
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       const auto [text, at] = Draw(set, random);
       const std::string_view context =
@@ -140,13 +140,13 @@ class ClozeMaker {
       if (truth.empty()) continue;
       const size_t begin = static_cast<size_t>(truth.data() - text->text.data());
       const std::string blanks = text->text.substr(end, begin - end);
-      ClozeItem item{.dataset = set.name,
-                     .source = text->source,
-                     .unit = text->unit,
-                     .context = std::string(context),
-                     .choices = {},
-                     .answer = static_cast<int>(
-                         random.Below(static_cast<uint64_t>(options_.n_choices)))};
+      ClozeItem item{
+          .dataset = set.name,
+          .source = text->source,
+          .unit = text->unit,
+          .context = std::string(context),
+          .choices = {},
+          .answer = static_cast<int>(random.Below(static_cast<uint64_t>(options_.n_choices)))};
       std::vector<std::string_view> taken = {truth};
       for (int c = 0; c < options_.n_choices; ++c) {
         if (c != item.answer) taken.push_back(Elsewhere(set, text->unit, taken, random));

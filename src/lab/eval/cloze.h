@@ -26,10 +26,10 @@ struct ClozeItem {
   int answer = 0;
 };
 
-// Items are drawn by seed: a place in the text of a data set, each place alike. The others come from
-// other units of the same data set, cut at blanks as the true one is. The same for every machine.
-// Throws Error(kBadInput) for a data set of which fewer than two units have a passage long enough,
-// and for numbers out of range; as OpenDocuments; kCancelled.
+// Items are drawn by seed: a place in the text of a data set, each place alike. The others come
+// from other units of the same data set, cut at blanks as the true one is. The same for every
+// machine. Throws Error(kBadInput) for a data set of which fewer than two units have a passage long
+// enough, and for numbers out of range; as OpenDocuments; kCancelled.
 std::vector<ClozeItem> MakeCloze(const ClozeOptions& options,
                                  const text::ParquetOpener& open_parquet = nullptr);
 

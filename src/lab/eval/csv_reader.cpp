@@ -36,9 +36,7 @@ class CsvParser {
     throw Error(ErrorKind::kCorrupt, fmt::format("cannot read CSV: {}:{}: expected {}, found {}",
                                                  path_, line_, expected, found));
   }
-  bool AtLineEnd() const {
-    return text_[at_] == '\n' || text_.substr(at_).starts_with("\r\n");
-  }
+  bool AtLineEnd() const { return text_[at_] == '\n' || text_.substr(at_).starts_with("\r\n"); }
   bool SkipLineEnd() {
     if (at_ == text_.size() || !AtLineEnd()) return false;
     at_ += text_[at_] == '\n' ? 1 : 2;

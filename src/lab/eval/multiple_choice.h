@@ -16,7 +16,7 @@ struct ChoiceOptions {
   FewShot few_shot;
   // Examples come from here; null: from the task itself, never the item that is asked.
   const ChoiceTask* examples = nullptr;
-  std::string description;  // before everything, as it is
+  std::string description = {};  // before everything, as it is
   bool bos = true;
   int64_t limit = 0;  // items from the start; 0: all
 };
@@ -24,15 +24,15 @@ struct ChoiceOptions {
 struct ScoredChoice {
   double log_likelihood = 0;  // of its tokens, nats
   int32_t n_tokens = 0;
-  int64_t n_bytes = 0;  // of its text, without the delimiter
+  int64_t n_bytes = 0;     // of its text, without the delimiter
   bool is_greedy = false;  // each token was the likeliest
 };
 
 struct ItemResult {
   std::vector<ScoredChoice> choices;
   int answer = 0;
-  int chosen = 0;       // the largest log-likelihood; ties to the first
-  int chosen_norm = 0;  // the largest log-likelihood / n_bytes
+  int chosen = 0;        // the largest log-likelihood; ties to the first
+  int chosen_norm = 0;   // the largest log-likelihood / n_bytes
   bool was_cut = false;  // the prompt did not fit
 };
 

@@ -123,8 +123,11 @@ class PasskeyGrid {
     const auto n = static_cast<size_t>(options_.n_digits);
     for (PasskeyCondition condition :
          {PasskeyCondition::kKey, PasskeyCondition::kKeyless, PasskeyCondition::kDecoy}) {
-      PasskeyTrial trial{.length = length, .depth = depth, .condition = condition,
-                         .key = digits.substr(0, n), .decoy = {}};
+      PasskeyTrial trial{.length = length,
+                         .depth = depth,
+                         .condition = condition,
+                         .key = digits.substr(0, n),
+                         .decoy = {}};
       if (condition == PasskeyCondition::kDecoy) trial.decoy = digits.substr(n, n);
       // Where the decoy stands is drawn: before the key or after it.
       asked_.push_back({result_.trials.size(), false});
@@ -151,7 +154,8 @@ class PasskeyGrid {
     CheckRange("--lengths", static_cast<int>(fixed) + 1, 1 << 24, trial.length);
     const size_t n_filler = static_cast<size_t>(trial.length) - fixed;
     const auto part = [&](double depth) {
-      return std::min(n_filler, static_cast<size_t>(std::lround(depth * static_cast<double>(n_filler))));
+      return std::min(n_filler,
+                      static_cast<size_t>(std::lround(depth * static_cast<double>(n_filler))));
     };
     const size_t of_key = part(trial.depth), of_decoy = part(decoy_depth_[asked.trial]);
     sequence.ids = intro_;

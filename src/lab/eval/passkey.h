@@ -43,7 +43,7 @@ struct PasskeyTrial {
   int length = 0;
   double depth = 0;
   PasskeyCondition condition = PasskeyCondition::kKey;
-  std::string key, decoy;   // the decoy of its condition alone
+  std::string key, decoy;    // the decoy of its condition alone
   int64_t key_position = 0;  // tokens before the needle (where it would be)
   int32_t n_tokens = 0;      // of the answer
   int32_t n_right = 0;       // from the first on

@@ -26,7 +26,8 @@ struct Corpus {
 
 class Evaluation {
  public:
-  Evaluation(EvalModel& model, const PerplexityOptions& options) : model_(model), options_(options) {
+  Evaluation(EvalModel& model, const PerplexityOptions& options)
+      : model_(model), options_(options) {
     ChooseLengths();
   }
 
@@ -105,9 +106,8 @@ class Evaluation {
       const size_t before = windows_.size();
       for (size_t l = 0; l < result_.lengths.size(); ++l) {
         const int length = result_.lengths[l];
-        for (const Window& window :
-             same_targets ? CoverTargets(n, length, longest, result_.stride)
-                          : CoverDocument(n, length, result_.stride)) {
+        for (const Window& window : same_targets ? CoverTargets(n, length, longest, result_.stride)
+                                                 : CoverDocument(n, length, result_.stride)) {
           windows_.push_back({d, l, window});
         }
       }

@@ -49,7 +49,7 @@ struct EvaluatedDocument {
 
 struct Perplexity {
   std::vector<EvaluatedDocument> documents;
-  std::vector<int> lengths;        // of windows; one where no others were asked for
+  std::vector<int> lengths;  // of windows; one where no others were asked for
   int stride = 0;
   std::vector<DocumentLoss> losses;  // document by document, only those with a prediction
   int64_t n_tokens = 0;

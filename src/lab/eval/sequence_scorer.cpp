@@ -62,8 +62,8 @@ Extent Measure(size_t n_sequences, FunctionRef<void(size_t, ScoredSequence&)> ma
 }
 
 int64_t WaveRows(const EvalModel& model, const Extent& extent, bool predictions) {
-  const uint64_t memory = model.options.memory_bytes > 0 ? model.options.memory_bytes
-                                                         : AvailableMemoryBytes() / 2;
+  const uint64_t memory =
+      model.options.memory_bytes > 0 ? model.options.memory_bytes : AvailableMemoryBytes() / 2;
   files::ModelConfig config = model.config();
   config.experts_per_token = model.n_slots;
   const uint64_t per_row = sizeof(routing::RowInfo) + (predictions ? sizeof(int32_t) : 0);
@@ -134,8 +134,8 @@ ScoreCost ScoreSequences(EvalModel& model, size_t n_sequences,
       take({.sequence = first + s,
             .rows = std::span(wave.rows).subspan(begin + 1, n),
             .losses = sweep.losses().subspan(begin, n),
-            .predictions = predictions ? sweep.predictions().subspan(begin, n)
-                                       : std::span<const int32_t>()});
+            .predictions =
+                predictions ? sweep.predictions().subspan(begin, n) : std::span<const int32_t>()});
     }
     cost.n_rows += wave.n_rows();
     cost.flops += sweep.flops();

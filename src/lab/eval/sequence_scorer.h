@@ -19,7 +19,7 @@ namespace moescope::lab {
 
 struct EvalOptions {
   // Changes of the routing, as "mask@1:3" (routing/intervention.h).
-  std::vector<std::string> interventions;
+  std::vector<std::string> interventions = {};
   int n_threads = 0;          // 0: one a core
   uint64_t memory_bytes = 0;  // 0: half of what is available
   engine::Precision precision = engine::Precision::kExact;

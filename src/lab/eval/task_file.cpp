@@ -22,10 +22,11 @@ const TaskShape& ShapeNamed(const std::string& name) {
   for (const TaskShape& shape : TaskShapes()) {
     if (shape.name == name) return shape;
   }
-  throw Error(ErrorKind::kBadInput,
-              fmt::format("--task {}: expected one of {}, found another; leave it out to tell the "
-                          "shape by a file's fields",
-                          name, ChoiceShapes()));
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("--task {}: expected one of {}, found another name; leave it out to tell the "
+                  "shape by a file's fields",
+                  name, ChoiceShapes()));
 }
 
 const TaskShape& ShapeOf(const TaskRecord& record) {
@@ -90,11 +91,11 @@ ChoiceItem CsvItem(const CsvRecord& record, const std::string& path) {
   const std::string& letter = fields.back();
   const int answer = letter.size() == 1 ? letter[0] - 'A' : -1;
   if (answer < 0 || answer >= static_cast<int>(choices.size())) {
-    throw Error(ErrorKind::kBadInput,
-                fmt::format("cannot read item: {}: answer: expected a letter from A to {}, found "
-                            "'{}'",
-                            where, static_cast<char>('A' + choices.size() - 1),
-                            letter.substr(0, 100)));
+    throw Error(
+        ErrorKind::kBadInput,
+        fmt::format("cannot read item: {}: answer: expected a letter from A to {}, found "
+                    "'{}'",
+                    where, static_cast<char>('A' + choices.size() - 1), letter.substr(0, 100)));
   }
   return LetteredItem(where, fields[0], choices, answer);
 }
@@ -156,9 +157,10 @@ ChoiceTask ParseChoiceTask(std::string_view text, const std::string& path,
   ChoiceTask task{.shape = "mmlu", .hash = HashOf(text), .items = {}};
   if (IsCsv(path)) {
     if (shape != nullptr && shape->name != task.shape) {
-      throw Error(ErrorKind::kBadInput, fmt::format("--task {}: {}: expected .jsonl for this shape, "
-                                                    "found .csv, which only mmlu has",
-                                                    shape_name, path));
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("--task {}: {}: expected .jsonl for this shape, "
+                              "found .csv, which only mmlu has",
+                              shape_name, path));
     }
     const std::vector<CsvRecord> records = ParseCsv(text, path);
     for (size_t i = 0; i < records.size(); ++i) {

@@ -151,9 +151,9 @@ ChoiceItem ReadPiqa(const TaskRecord& record) {
 ChoiceItem ReadBoolQ(const TaskRecord& record) {
   const bool yes =
       record.Has("answer") ? record.Boolean("answer") : record.Number("label", 0, 1) == 1;
-  return MakeItem(
-      record, record.Text("passage") + "\nQuestion: " + record.Text("question") + "?\nAnswer:",
-      {"no", "yes"}, yes ? 1 : 0);
+  return MakeItem(record,
+                  record.Text("passage") + "\nQuestion: " + record.Text("question") + "?\nAnswer:",
+                  {"no", "yes"}, yes ? 1 : 0);
 }
 
 constexpr TaskShape kShapes[] = {

@@ -12,8 +12,8 @@ namespace moescope::lab {
 
 struct TaskShape {
   std::string_view name;
-  std::string_view fields;             // as messages name them
-  bool (*fits)(const TaskRecord&);     // whether a record has the fields that make it this shape
+  std::string_view fields;                // as messages name them
+  bool (*fits)(const TaskRecord&);        // whether a record has the fields that make it this shape
   ChoiceItem (*read)(const TaskRecord&);  // Throws Error(kBadInput) as TaskRecord
 };
 

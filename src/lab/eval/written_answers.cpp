@@ -26,9 +26,8 @@ class Answerer {
   Answerer(EvalModel& model, const AnswerTask& task, const AnswerOptions& options)
       : model_(model), task_(task), options_(options), tokenizer_(*model.opened.tokenizer) {
     Check();
-    n_items_ = options.limit > 0
-                   ? std::min(task.items.size(), static_cast<size_t>(options.limit))
-                   : task.items.size();
+    n_items_ = options.limit > 0 ? std::min(task.items.size(), static_cast<size_t>(options.limit))
+                                 : task.items.size();
     for (size_t i = 0; i < n_items_; ++i) prompts_.push_back(Tokens(i));
     generate_.max_tokens = options.max_tokens;
     generate_.stop = options.stop;
@@ -44,12 +43,11 @@ class Answerer {
     for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
     const size_t wanted = longest + static_cast<size_t>(options_.max_tokens);
     const auto context = static_cast<size_t>(model_.config().context);
-    engine::Session session(
-        *model_.opened.model, model_.kernels, model_.pool,
-        {.context = static_cast<int>(std::min(wanted, context)),
-         .experts_per_token = model_.plans.empty() ? 0 : model_.n_slots,
-         .memory_bytes = model_.options.memory_bytes,
-         .precision = model_.options.precision});
+    engine::Session session(*model_.opened.model, model_.kernels, model_.pool,
+                            {.context = static_cast<int>(std::min(wanted, context)),
+                             .experts_per_token = model_.plans.empty() ? 0 : model_.n_slots,
+                             .memory_bytes = model_.options.memory_bytes,
+                             .precision = model_.options.precision});
     ProgressBar progress("eval", n_items_ * static_cast<uint64_t>(options_.n_drawn), "answers");
     AnswerResults results;
     const Clock::time_point start = Clock::now();
@@ -103,8 +101,8 @@ class Answerer {
     // Later answers find the prompt in the cache; its last token runs again, for its logits.
     const size_t kept = number == 0 ? 0 : prompt.size() - 1;
     session.Truncate(static_cast<int64_t>(kept));
-    generate_.sampling.seed = Combine(Combine(options_.sampling.seed, item),
-                                      static_cast<uint64_t>(number));
+    generate_.sampling.seed =
+        Combine(Combine(options_.sampling.seed, item), static_cast<uint64_t>(number));
     const engine::Generated generated = engine::Generate(
         session, tokenizer_, std::span(prompt).first(kept), std::span(prompt).subspan(kept),
         generate_, [](int32_t, const std::string&) {}, probes);

@@ -13,18 +13,18 @@
 namespace moescope::study {
 
 struct Answered {
-  std::string unit;      // what statistics resample
+  std::string unit;  // what statistics resample
   bool correct = false;
-  double chance = 0;     // of guessing right
+  double chance = 0;  // of guessing right
 };
 
 struct Accuracy {
   int64_t n_items = 0, n_units = 0, n_correct = 0;
   double share = 0;
   std::optional<Interval> interval;
-  std::string method;           // "wilson" where each item is a unit, else "bootstrap"
+  std::string method;  // "wilson" where each item is a unit, else "bootstrap"
   std::string why_no_interval;
-  double chance = 0;            // mean over items
+  double chance = 0;  // mean over items
   // Within 2 standard errors of chance, as guessing has them: sqrt(sum p (1 - p)) / n.
   bool at_chance = false;
 };

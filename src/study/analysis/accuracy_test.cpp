@@ -34,8 +34,7 @@ TEST(Accuracy, UnitsOfSeveralItemsAreResampledWhole) {
   EXPECT_EQ(accuracy.n_units, 20);
   ASSERT_TRUE(accuracy.interval);
   const Interval by_items = WilsonInterval(60, 100);
-  EXPECT_GT(accuracy.interval->high - accuracy.interval->low,
-            1.8 * (by_items.high - by_items.low));
+  EXPECT_GT(accuracy.interval->high - accuracy.interval->low, 1.8 * (by_items.high - by_items.low));
   const Accuracy few = MeasureAccuracy(Items(20, 40, 5, 0.25), "a", {}, pool);
   EXPECT_FALSE(few.interval);
   EXPECT_EQ(few.why_no_interval, "8 units, fewer than 10");

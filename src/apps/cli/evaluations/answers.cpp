@@ -38,17 +38,15 @@ study::Accuracy Measure(const TaskResult& task, const study::BootstrapOptions& b
                         ThreadPool& pool, IsRight is_right) {
   std::vector<study::Answered> items;
   for (size_t i = 0; i < task.results.items.size(); ++i) {
-    items.push_back({.unit = task.task.items[i].unit,
-                     .correct = is_right(task.results.items[i]),
-                     .chance = 0});
+    items.push_back(
+        {.unit = task.task.items[i].unit, .correct = is_right(task.results.items[i]), .chance = 0});
   }
   return study::MeasureAccuracy(items, task.dataset, bootstrap, pool);
 }
 
 void Finish(TaskResult& task, const study::BootstrapOptions& bootstrap, ThreadPool& pool) {
-  task.strict = Measure(task, bootstrap, pool, [](const lab::AnswerResult& item) {
-    return item.majority == item.number;
-  });
+  task.strict = Measure(task, bootstrap, pool,
+                        [](const lab::AnswerResult& item) { return item.majority == item.number; });
   task.flexible = Measure(task, bootstrap, pool, [](const lab::AnswerResult& item) {
     return item.last_majority == item.number;
   });
@@ -64,21 +62,30 @@ void Finish(TaskResult& task, const study::BootstrapOptions& bootstrap, ThreadPo
   task.mean_flexible /= n;
 }
 
-study::FigureTable TableOf(const std::vector<TaskResult>& tasks, const lab::AnswerOptions& options) {
+study::FigureTable TableOf(const std::vector<TaskResult>& tasks,
+                           const lab::AnswerOptions& options) {
   study::FigureTable table;
   table.figure = "eval answers";
   table.about = {{"few_shot", int64_t{options.few_shot.n}},
                  {"answers", int64_t{options.n_drawn}},
                  {"temperature", options.sampling.temperature},
                  {"max_tokens", int64_t{options.max_tokens}}};
-  table.columns = {"dataset",           "task",
-                   "task_hash",         "items",
-                   "units",             "exact_match",
-                   "exact_match_low",   "exact_match_high",
-                   "last_number_match", "last_number_match_low",
-                   "last_number_match_high", "mean_exact_match",
-                   "mean_last_number_match", "tokens_written",
-                   "interval",          "why_no_interval"};
+  table.columns = {"dataset",
+                   "task",
+                   "task_hash",
+                   "items",
+                   "units",
+                   "exact_match",
+                   "exact_match_low",
+                   "exact_match_high",
+                   "last_number_match",
+                   "last_number_match_low",
+                   "last_number_match_high",
+                   "mean_exact_match",
+                   "mean_last_number_match",
+                   "tokens_written",
+                   "interval",
+                   "why_no_interval"};
   for (const TaskResult& task : tasks) {
     const study::Accuracy &strict = task.strict, &flexible = task.flexible;
     table.rows.push_back({task.dataset, task.task.shape, task.task.hash, strict.n_items,
@@ -110,10 +117,10 @@ std::string TextOf(const std::vector<TaskResult>& tasks, const lab::AnswerOption
     row.push_back(FormatCount(static_cast<uint64_t>(task.results.n_tokens)));
     table.AddRow(std::move(row));
   }
-  return fmt::format("The number after \"####\" is the right one{}. {}-shot.\n\n",
-                     majority ? fmt::format(", by majority of {} drawn answers", options.n_drawn)
-                              : "",
-                     options.few_shot.n) +
+  return fmt::format(
+             "The number after \"####\" is the right one{}. {}-shot.\n\n",
+             majority ? fmt::format(", by majority of {} drawn answers", options.n_drawn) : "",
+             options.few_shot.n) +
          table.Format();
 }
 
@@ -145,9 +152,9 @@ std::vector<store::ResultTable> ItemsOf(const std::vector<TaskResult>& tasks) {
     for (size_t i = 0; i < task.results.items.size(); ++i) {
       const lab::AnswerResult& item = task.results.items[i];
       const auto number = static_cast<int64_t>(items.rows.size());
-      items.rows.push_back({number, task.dataset, task.task.items[i].where,
-                            task.task.items[i].unit, item.number, or_null(item.majority),
-                            or_null(item.last_majority), int64_t{item.majority == item.number},
+      items.rows.push_back({number, task.dataset, task.task.items[i].where, task.task.items[i].unit,
+                            item.number, or_null(item.majority), or_null(item.last_majority),
+                            int64_t{item.majority == item.number},
                             int64_t{item.last_majority == item.number}});
       for (size_t a = 0; a < item.answers.size(); ++a) {
         const lab::WrittenAnswer& answer = item.answers[a];

@@ -48,10 +48,14 @@ study::FigureTable TableOf(const std::vector<TaskResult>& tasks, int few_shot) {
   study::FigureTable table;
   table.figure = "eval choice";
   table.about = {{"few_shot", int64_t{few_shot}}};
-  table.columns = {"dataset",     "task",          "task_hash",     "items",
-                   "units",       "acc",           "acc_low",       "acc_high",
-                   "acc_norm",    "acc_norm_low",  "acc_norm_high", "chance",
-                   "acc_at_chance", "acc_norm_at_chance", "interval", "cut_items",
+  table.columns = {"dataset",        "task",
+                   "task_hash",      "items",
+                   "units",          "acc",
+                   "acc_low",        "acc_high",
+                   "acc_norm",       "acc_norm_low",
+                   "acc_norm_high",  "chance",
+                   "acc_at_chance",  "acc_norm_at_chance",
+                   "interval",       "cut_items",
                    "why_no_interval"};
   for (const TaskResult& task : tasks) {
     const study::Accuracy &acc = task.accuracy, &norm = task.accuracy_norm;
@@ -85,7 +89,8 @@ std::string TextOf(const std::vector<TaskResult>& tasks, int few_shot) {
   }
   std::string text = fmt::format(
       "acc: the choice of the largest log-likelihood is right; acc_norm: of the largest\n"
-      "log-likelihood per byte of the choice. {}-shot. At chance: within 2 standard errors of it.\n\n",
+      "log-likelihood per byte of the choice. {}-shot. At chance: within 2 standard errors of "
+      "it.\n\n",
       few_shot);
   text += table.Format();
   const std::string why = study::WhyText(reasons);

@@ -109,8 +109,8 @@ void PrintEval(const ReportOptions& options, const store::RunDescription& run,
 }
 
 std::string AccuracyText(const study::Accuracy& accuracy) {
-  std::string text = study::Percent(accuracy.share) + " % " +
-                     study::PercentInterval(accuracy.interval);
+  std::string text =
+      study::Percent(accuracy.share) + " % " + study::PercentInterval(accuracy.interval);
   if (accuracy.at_chance) text += " at chance";
   return text;
 }

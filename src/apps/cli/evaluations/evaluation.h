@@ -1,6 +1,6 @@
 // One row of the table of evaluations, what all of them are asked, and how their results come out.
-// Each lives in a file of its own: it declares its options on a CLI11 subcommand of `eval` and hands
-// back what to run once they are parsed.
+// Each lives in a file of its own: it declares its options on a CLI11 subcommand of `eval` and
+// hands back what to run once they are parsed.
 #pragma once
 
 #include <functional>
@@ -59,9 +59,9 @@ void AddReportOptions(CLI::App& app, ReportOptions& options);
 lab::EvalOptions EvalOptionsOf(const ModelOptions& model, const ReportOptions& report);
 
 struct EvalReport {
-  study::FigureTable table;  // rows of the result
-  std::string text;          // the same for a terminal
-  std::vector<store::ResultTable> items;  // what -o stores
+  study::FigureTable table;                                 // rows of the result
+  std::string text;                                         // the same for a terminal
+  std::vector<store::ResultTable> items;                    // what -o stores
   std::vector<std::pair<std::string, store::Value>> about;  // of -o: the task and its settings
 };
 // What ran, in the words of a manifest.

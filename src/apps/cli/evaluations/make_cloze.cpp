@@ -42,10 +42,11 @@ void Run(ClozeCommand options) {
                                            {"seed", options.cloze.seed}};
     return PrintText(result.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
-  PrintText(fmt::format("{}: {} items of {} units, {} choices each\nnext: moescope eval choice -m "
-                        "MODEL --data {}\n",
-                        options.output, FormatCount(items.size()), FormatCount(units.size()),
-                        options.cloze.n_choices, options.output));
+  PrintText(
+      fmt::format("{}: {} items of {} units, {} choices each\nnext: moescope eval choice -m "
+                  "MODEL --data {}\n",
+                  options.output, FormatCount(items.size()), FormatCount(units.size()),
+                  options.cloze.n_choices, options.output));
 }
 
 }  // namespace

@@ -59,9 +59,9 @@ study::FigureTable TableOf(const std::vector<Cell>& cells, const lab::PasskeyOpt
   table.about = {{"keys", int64_t{options.n_keys}},
                  {"digits", int64_t{options.n_digits}},
                  {"training_context", int64_t{training_context}}};
-  table.columns = {"length", "depth",      "condition",  "keys", "exact",
-                   "share",  "share_low",  "share_high", "took_decoy_share",
-                   "beyond_training"};
+  table.columns = {
+      "length",    "depth",      "condition",        "keys",           "exact", "share",
+      "share_low", "share_high", "took_decoy_share", "beyond_training"};
   for (const Cell& cell : cells) {
     const bool decoy = cell.condition == PasskeyCondition::kDecoy;
     table.rows.push_back(
@@ -92,15 +92,16 @@ std::string TextOf(const std::vector<Cell>& cells, const lab::PasskeyOptions& op
                     study::PercentInterval(cells[i + c].interval()));
     }
     const Cell& decoy = cells[i + 2];
-    row.push_back(study::Percent(static_cast<double>(decoy.took_decoy) /
-                                 static_cast<double>(decoy.n)) +
-                  " %");
+    row.push_back(
+        study::Percent(static_cast<double>(decoy.took_decoy) / static_cast<double>(decoy.n)) +
+        " %");
     row.push_back(cells[i].length > training_context ? "beyond training" : "");
     table.AddRow(std::move(row));
   }
-  return fmt::format("{} keys a cell, {} digits each, answered greedily; Wilson's intervals. "
-                     "Lengths in tokens,\nprompt and answer together; depth 0 is the beginning.\n\n",
-                     options.n_keys, options.n_digits) +
+  return fmt::format(
+             "{} keys a cell, {} digits each, answered greedily; Wilson's intervals. "
+             "Lengths in tokens,\nprompt and answer together; depth 0 is the beginning.\n\n",
+             options.n_keys, options.n_digits) +
          table.Format();
 }
 
@@ -121,12 +122,11 @@ store::ResultTable ItemsOf(const std::vector<PasskeyTrial>& trials) {
                            .rows = {}};
   for (const PasskeyTrial& trial : trials) {
     const bool decoy = trial.condition == PasskeyCondition::kDecoy;
-    items.rows.push_back(
-        {static_cast<int64_t>(items.rows.size()), int64_t{trial.length}, trial.depth,
-         std::string(lab::Name(trial.condition)), trial.key,
-         decoy ? store::Value(trial.decoy) : store::Value(), trial.key_position,
-         int64_t{trial.n_tokens}, int64_t{trial.n_right}, int64_t{trial.exact},
-         decoy ? store::Value(int64_t{trial.took_decoy}) : store::Value()});
+    items.rows.push_back({static_cast<int64_t>(items.rows.size()), int64_t{trial.length},
+                          trial.depth, std::string(lab::Name(trial.condition)), trial.key,
+                          decoy ? store::Value(trial.decoy) : store::Value(), trial.key_position,
+                          int64_t{trial.n_tokens}, int64_t{trial.n_right}, int64_t{trial.exact},
+                          decoy ? store::Value(int64_t{trial.took_decoy}) : store::Value()});
   }
   return items;
 }
@@ -176,8 +176,7 @@ std::function<void()> AddEvalPasskey(CLI::App& app) {
   app.add_option("--depths", passkey.depths, "where the key stands, 0 to 1")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--keys", passkey.n_keys, "keys of each cell, at least 20")
-      ->capture_default_str();
+  app.add_option("--keys", passkey.n_keys, "keys of each cell, at least 20")->capture_default_str();
   app.add_option("--digits", passkey.n_digits, "of a key, all different, 1 to 5")
       ->capture_default_str();
   app.add_option("--intro", passkey.text.intro, "text at the beginning");

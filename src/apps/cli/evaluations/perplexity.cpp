@@ -84,20 +84,31 @@ study::FigureTable TableOf(const std::vector<Row>& rows, const lab::Perplexity& 
                  {"same_targets", int64_t{same_targets}},
                  {"training_context", int64_t{training_context}},
                  {"documents_too_short", perplexity.n_too_short}};
-  table.columns = {"dataset",    "length",        "beyond_training",   "documents",
-                   "units",      "predictions",   "bytes",             "mean_loss",
-                   "mean_loss_low", "mean_loss_high", "perplexity",    "perplexity_low",
-                   "perplexity_high", "bits_per_byte", "bits_per_byte_low", "bits_per_byte_high",
+  table.columns = {"dataset",
+                   "length",
+                   "beyond_training",
+                   "documents",
+                   "units",
+                   "predictions",
+                   "bytes",
+                   "mean_loss",
+                   "mean_loss_low",
+                   "mean_loss_high",
+                   "perplexity",
+                   "perplexity_low",
+                   "perplexity_high",
+                   "bits_per_byte",
+                   "bits_per_byte_low",
+                   "bits_per_byte_high",
                    "why_no_interval"};
   for (const Row& row : rows) {
     const study::PerplexityRow& p = row.perplexity;
-    table.rows.push_back({p.dataset, int64_t{row.length}, int64_t{row.beyond_training}, p.documents,
-                          p.n_units, p.predictions, p.bytes, Number(p.mean_loss),
-                          Low(p.mean_loss_interval), High(p.mean_loss_interval),
-                          Number(p.perplexity), Low(p.perplexity_interval),
-                          High(p.perplexity_interval), Number(p.bits_per_byte),
-                          Low(p.bits_per_byte_interval), High(p.bits_per_byte_interval),
-                          study::TextOrNull(p.why_no_interval)});
+    table.rows.push_back(
+        {p.dataset, int64_t{row.length}, int64_t{row.beyond_training}, p.documents, p.n_units,
+         p.predictions, p.bytes, Number(p.mean_loss), Low(p.mean_loss_interval),
+         High(p.mean_loss_interval), Number(p.perplexity), Low(p.perplexity_interval),
+         High(p.perplexity_interval), Number(p.bits_per_byte), Low(p.bits_per_byte_interval),
+         High(p.bits_per_byte_interval), study::TextOrNull(p.why_no_interval)});
   }
   return table;
 }
@@ -126,15 +137,16 @@ std::string TextOf(const std::vector<Row>& rows, const lab::Perplexity& perplexi
       same_targets
           ? fmt::format("The same target tokens at every length: the last {} of each window.\n\n",
                         perplexity.stride)
-          : fmt::format("Windows of {} tokens; the last {} of each are scored, each token once.\n\n",
-                        perplexity.lengths.front(), perplexity.stride);
+          : fmt::format(
+                "Windows of {} tokens; the last {} of each are scored, each token once.\n\n",
+                perplexity.lengths.front(), perplexity.stride);
   text += table.Format();
   const std::string why = study::WhyText(reasons);
   if (!why.empty()) text += "\n" + why;
   if (perplexity.n_too_short > 0 && same_targets) {
-    text += fmt::format("{} documents of {} are shorter than {} tokens and left out\n",
-                        perplexity.n_too_short, perplexity.documents.size(),
-                        perplexity.lengths.back());
+    text +=
+        fmt::format("{} documents of {} are shorter than {} tokens and left out\n",
+                    perplexity.n_too_short, perplexity.documents.size(), perplexity.lengths.back());
   }
   if (perplexity.lengths.back() > training_context) {
     text += fmt::format("beyond training: more than the model's context of {} tokens\n",
@@ -176,8 +188,7 @@ void Run(const PerplexityCommand& options) {
                                       .window = options.window,
                                       .stride = options.stride,
                                       .lengths = options.lengths};
-  const lab::Perplexity perplexity =
-      lab::RunPerplexity(model, wanted, store::MakeParquetOpener());
+  const lab::Perplexity perplexity = lab::RunPerplexity(model, wanted, store::MakeParquetOpener());
   const int context = model.config().context;
   const bool same_targets = !options.lengths.empty();
   const store::RunDescription run =
