@@ -259,8 +259,8 @@ TEST_F(EvaluationTest, WrittenAnswersAreRightWhereTheirNumberIs) {
   EvalModel model(Path("writer"), {.n_threads = 2});
   AnswerTask task;
   for (const char* number : {"7", "8"}) {
-    task.items.push_back({.where = "t", .unit = number, .question = "abc",
-                          .solution = "d#### 7", .number = number});
+    task.items.push_back(
+        {.where = "t", .unit = number, .question = "abc", .solution = "d#### 7", .number = number});
   }
   AnswerOptions options;
   options.max_tokens = 1;
@@ -320,8 +320,7 @@ TEST_F(EvaluationTest, ClozeItemsContinueTheirPassageAndOthersComeFromOtherUnits
     EXPECT_NE(lines.find(item.context + item.choices[static_cast<size_t>(item.answer)]),
               std::string::npos);
     for (size_t c = 0; c < item.choices.size(); ++c) {
-      EXPECT_EQ(item.choices[c].find(own) != std::string::npos,
-                static_cast<int>(c) == item.answer);
+      EXPECT_EQ(item.choices[c].find(own) != std::string::npos, static_cast<int>(c) == item.answer);
       EXPECT_EQ(item.choices[c][0], ' ');
       EXPECT_GE(item.choices[c].size(), 25u);
       EXPECT_LE(item.choices[c].size(), 25u + 8);

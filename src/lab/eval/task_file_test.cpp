@@ -35,7 +35,10 @@ ChoiceItem Only(const std::string& text, const std::string& shape) {
 }
 
 TEST(CsvReader, ReadsQuotedFieldsAndLineEnds) {
-  const auto records = ParseCsv("\xEF\xBB\xBF" "a,\"b, \"\"c\"\"\nd\",\r\n\n\"\",x\"y", "t.csv");
+  const auto records = ParseCsv(
+      "\xEF\xBB\xBF"
+      "a,\"b, \"\"c\"\"\nd\",\r\n\n\"\",x\"y",
+      "t.csv");
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[0].line, 1);
   EXPECT_EQ(records[0].fields, (std::vector<std::string>{"a", "b, \"c\"\nd", ""}));
@@ -79,10 +82,10 @@ TEST(TaskFile, ReadsEveryShapeOfJsonLines) {
   EXPECT_EQ(mmlu.Context(0) + mmlu.Continuation(1), "Q\nA. x\nB. y\nAnswer: B");
   EXPECT_EQ(mmlu.answer, 1);
 
-  const ChoiceItem hella = Only(
-      R"({"activity_label":"Roof","ctx_a":"A man [step] sits.","ctx_b":"he Looks","ctx":"c",)"
-      R"("endings":["up  [x]now","down"],"label":"1"})",
-      "hellaswag");
+  const ChoiceItem hella =
+      Only(R"({"activity_label":"Roof","ctx_a":"A man [step] sits.","ctx_b":"he Looks","ctx":"c",)"
+           R"("endings":["up  [x]now","down"],"label":"1"})",
+           "hellaswag");
   EXPECT_EQ(hella.Context(0), "Roof: A man sits. He looks");
   EXPECT_EQ(hella.Continuation(0), " up now");
   EXPECT_EQ(hella.answer, 1);
@@ -96,9 +99,9 @@ TEST(TaskFile, ReadsEveryShapeOfJsonLines) {
     EXPECT_EQ(item.answer, 1);
   }
 
-  const ChoiceItem wino = Only(
-      R"({"sentence":"The _ was too big.","option1":"cup","option2":"box","answer":"2"})",
-      "winogrande");
+  const ChoiceItem wino =
+      Only(R"({"sentence":"The _ was too big.","option1":"cup","option2":"box","answer":"2"})",
+           "winogrande");
   EXPECT_EQ(wino.Context(0) + wino.Continuation(0), "The cup was too big.");
   EXPECT_EQ(wino.Context(1), "The box");
   EXPECT_EQ(wino.answer, 1);
@@ -107,8 +110,8 @@ TEST(TaskFile, ReadsEveryShapeOfJsonLines) {
   EXPECT_EQ(piqa.Context(0) + piqa.Continuation(0), "Question: G\nAnswer: x");
 
   for (const char* answer : {R"("answer":true)", R"("label":1)"}) {
-    const ChoiceItem item = Only(
-        std::string(R"({"question":"is it","passage":"P.",)") + answer + "}", "boolq");
+    const ChoiceItem item =
+        Only(std::string(R"({"question":"is it","passage":"P.",)") + answer + "}", "boolq");
     EXPECT_EQ(item.Context(0) + item.Continuation(1), "P.\nQuestion: is it?\nAnswer: yes");
     EXPECT_EQ(item.answer, 1);
   }
@@ -128,9 +131,10 @@ TEST(TaskFile, RefusesBadLinesNamingFieldValueAndRange) {
             "letter, found 2 fields");
   EXPECT_EQ(ChoiceError("\n{\"context\":\"c\",\"choices\":[\"a\",\"b\"],\"answer\":2}"),
             "cannot read item: t.jsonl:2: field 'answer': expected a number from 0 to 1, found 2");
-  EXPECT_EQ(ChoiceError(R"({"context":"c","choices":[],"answer":0})"),
-            "cannot read item: t.jsonl:1: field 'choices': expected a list of at least two choices, "
-            "found a list");
+  EXPECT_EQ(
+      ChoiceError(R"({"context":"c","choices":[],"answer":0})"),
+      "cannot read item: t.jsonl:1: field 'choices': expected a list of at least two choices, "
+      "found a list");
   EXPECT_EQ(ChoiceError(R"({"context":"c","choices":["a",1],"answer":0})"),
             "cannot read item: t.jsonl:1: field 'choices': expected texts in the list, found 1");
   EXPECT_EQ(ChoiceError(R"({"endings":["a","b"],"ctx":"c","label":""})"),
@@ -148,9 +152,11 @@ TEST(TaskFile, RefusesBadLinesNamingFieldValueAndRange) {
             "cannot read item: t.jsonl:1: field 'answerKey': expected one of A, B, found 'C'");
   EXPECT_NE(ChoiceError(R"({"text":"x"})").find("t.jsonl:1: expected the fields of a task"),
             std::string::npos);
-  EXPECT_EQ(ChoiceError("[1]"), "cannot read item: t.jsonl:1: expected a JSON object, found a list");
+  EXPECT_EQ(ChoiceError("[1]"),
+            "cannot read item: t.jsonl:1: expected a JSON object, found a list");
   EXPECT_NE(ChoiceError("{\"context\":\n").find("t.jsonl:1"), std::string::npos);
-  EXPECT_EQ(ChoiceError(" \n"), "cannot read task: t.jsonl: expected at least one item, found none");
+  EXPECT_EQ(ChoiceError(" \n"),
+            "cannot read task: t.jsonl: expected at least one item, found none");
   EXPECT_EQ(ChoiceError("question,A,B,answer\n", "t.csv"),
             "cannot read task: t.csv: expected at least one item, found none");
   EXPECT_NE(ChoiceError("x", "t.jsonl", "sat").find("--task sat: expected one of cloze, mmlu, "),
@@ -163,8 +169,8 @@ TEST(TaskFile, RefusesADeepRecordWithoutRecursion) {
 }
 
 TEST(TaskFile, ReadsAnswersThatEndInANumber) {
-  const AnswerTask task = ParseAnswerTask(
-      R"({"question":"How many?","answer":"6 times 200.\n#### 1,200"})", "t.jsonl");
+  const AnswerTask task =
+      ParseAnswerTask(R"({"question":"How many?","answer":"6 times 200.\n#### 1,200"})", "t.jsonl");
   EXPECT_EQ(task.items[0].number, "1200");
   EXPECT_EQ(MessageOf([] { ParseAnswerTask(R"({"question":"Q","answer":"7"})", "t.jsonl"); }),
             "cannot read item: t.jsonl:1: field 'answer': expected '#### NUMBER' at its end, found "

@@ -153,7 +153,10 @@ void Run(const ChoiceCommand& options) {
   for (const std::string& argument : options.data) {
     data.push_back(text::ParseDataSpec(argument));
     TaskResult& task = tasks.emplace_back();
-    task.dataset = data.back().name;
+    // Documents are never CSV, so their names keep this ending.
+    std::string& name = data.back().name;
+    if (name.size() > 4 && name.ends_with(".csv")) name.resize(name.size() - 4);
+    task.dataset = name;
     task.task = lab::ReadChoiceTask(data.back().path, options.shape);
     hashes += (hashes.empty() ? "" : " ") + task.task.hash;
   }

@@ -21,6 +21,7 @@ struct PasskeyCommand {
   ModelOptions model;
   ReportOptions report;
   lab::PasskeyOptions passkey;
+  int training_context = 0;  // 0: the model's
 };
 
 // All keys of one length, depth and condition.
@@ -136,7 +137,8 @@ void Run(PasskeyCommand options) {
   passkey.seed = options.report.bootstrap.seed;
   passkey.bos = !options.model.no_bos;
   lab::EvalModel model(options.model.model, EvalOptionsOf(options.model, options.report));
-  const int context = model.config().context;
+  const int context =
+      options.training_context > 0 ? options.training_context : model.config().context;
   if (passkey.lengths.empty()) {
     for (int length = std::max(16, context / 4); length <= context; length *= 2) {
       passkey.lengths.push_back(length);
@@ -171,8 +173,11 @@ std::function<void()> AddEvalPasskey(CLI::App& app) {
   AddModelOptions(app, options->model);
   app.add_option("--lengths", passkey.lengths,
                  "tokens of prompt and answer, as 1024,4096 (default: a quarter, half, all of the "
-                 "model's context)")
+                 "training context)")
       ->delimiter(',');
+  app.add_option("--training-context", options->training_context,
+                 "lengths beyond it are marked (default: the model's context)")
+      ->check(CLI::PositiveNumber);
   app.add_option("--depths", passkey.depths, "where the key stands, 0 to 1")
       ->delimiter(',')
       ->capture_default_str();

@@ -22,6 +22,7 @@ struct PerplexityCommand {
   std::shared_ptr<TextOptions> text;
   ReportOptions report;
   int window = 0, stride = 0;
+  int training_context = 0;  // 0: the model's
   std::vector<int> lengths;
 };
 
@@ -149,8 +150,7 @@ std::string TextOf(const std::vector<Row>& rows, const lab::Perplexity& perplexi
                     perplexity.n_too_short, perplexity.documents.size(), perplexity.lengths.back());
   }
   if (perplexity.lengths.back() > training_context) {
-    text += fmt::format("beyond training: more than the model's context of {} tokens\n",
-                        training_context);
+    text += fmt::format("beyond training: more than the {} tokens of training\n", training_context);
   }
   return text;
 }
@@ -189,7 +189,8 @@ void Run(const PerplexityCommand& options) {
                                       .stride = options.stride,
                                       .lengths = options.lengths};
   const lab::Perplexity perplexity = lab::RunPerplexity(model, wanted, store::MakeParquetOpener());
-  const int context = model.config().context;
+  const int context =
+      options.training_context > 0 ? options.training_context : model.config().context;
   const bool same_targets = !options.lengths.empty();
   const store::RunDescription run =
       DescribeEval(model, wanted.data, wanted.policy, perplexity.lengths.back());
@@ -219,6 +220,9 @@ std::function<void()> AddEvalPerplexity(CLI::App& app) {
                  "target tokens")
       ->delimiter(',')
       ->excludes("--window");
+  app.add_option("--training-context", options->training_context,
+                 "lengths beyond it are marked (default: the model's context)")
+      ->check(CLI::PositiveNumber);
   return [options] { Run(*options); };
 }
 
