@@ -7,40 +7,22 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <mutex>
 
 #include "base/cancellation.h"
 #include "base/error.h"
 #include "base/platform/memory.h"
-#include "base/progress.h"
 #include "base/units.h"
 #include "engine/model/sweep.h"
 #include "lab/ablation_state.h"
 #include "lab/describe_run.h"
 #include "lab/intervention_probe.h"
+#include "lab/progress_probe.h"
 
 namespace moescope::lab {
 namespace {
 
 using routing::InterventionPlan;
 using Clock = std::chrono::steady_clock;
-
-// Shows progress inside a wave: its rows layer by layer.
-class ProgressProbe : public routing::Probe {
- public:
-  explicit ProgressProbe(uint64_t total) : bar_("ablate", total, "token-layers") {}
-  uint32_t sites() const override { return routing::kSiteDecision; }
-  void OnDecision(const routing::DecisionBatch& batch) override {
-    const std::lock_guard lock(mutex_);
-    done_ += batch.rows.size();
-    bar_.Update(done_);
-  }
-
- private:
-  std::mutex mutex_;
-  uint64_t done_ = 0;
-  ProgressBar bar_;
-};
 
 // Of all that a loss depends on in a text, and of what its units are called.
 uint64_t HashText(const TokenisedText& text) {
@@ -120,7 +102,7 @@ class Ablater {
                          .max_sequence = static_cast<int>(text_.longest()),
                          .experts_per_token = SlotsOf(plans_),
                          .precision = options_.precision});
-    ProgressProbe progress(RowLayers());
+    ProgressProbe progress("ablate", RowLayers());
     InterventionProbe interventions(plans_);
     routing::Probe* probes[] = {&interventions, &progress};
     try {

@@ -1,6 +1,5 @@
 #include "store/part_cutter.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
@@ -254,15 +253,6 @@ struct TemporaryFile {
   std::string path;
   bool kept = false;
 };
-
-void SyncFile(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) ThrowErrno(errno, "open", path);
-  int status = fsync(fd);
-  int reason = errno;
-  close(fd);
-  if (status != 0) ThrowWriteError(reason, path, 0);
-}
 
 }  // namespace
 

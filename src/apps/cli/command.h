@@ -28,6 +28,7 @@ std::function<void()> AddChat(CLI::App& app);
 std::function<void()> AddConvert(CLI::App& app);
 std::function<void()> AddDemo(CLI::App& app);
 std::function<void()> AddEmbeddings(CLI::App& app);
+std::function<void()> AddEval(CLI::App& app);
 std::function<void()> AddExplain(CLI::App& app);
 std::function<void()> AddDiff(CLI::App& app);
 std::function<void()> AddImport(CLI::App& app);

@@ -28,6 +28,8 @@ std::span<const Command> Commands() {
        AddAblate},
       {"audit", "Which experts matter: what criteria say, beside what removing them costs",
        AddAudit},
+      {"eval", "What a model can do: perplexity, tasks with choices, written answers, passkeys",
+       AddEval},
       {"capture", "Activations of rows of a run, for other programs", AddCapture},
       {"explain", "One token through one layer, or why it was routed as it was", AddExplain},
       {"bench", "How fast, as a share of what this machine can do", AddBench},

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "base/valid_utf8.h"
+#include "store/results.h"
 #include "store/run.h"
 
 namespace moescope::cli {
@@ -194,17 +195,35 @@ void PrintCsv(store::Database& database, const QueryOptions& options) {
   database.ForEachRow(options.sql, header, row);
 }
 
-void Query(QueryOptions options) {
-  options.sql = ReadSql(options.sql);
-  store::Run run = store::Run::Open(options.run);
-  auto database = run.OpenViews({.memory_bytes = ParseBytes(options.memory),
-                                 .n_threads = options.n_threads,
-                                 .timeout_seconds = options.timeout_seconds});
+store::DatabaseOptions LimitsOf(const QueryOptions& options) {
+  return {.memory_bytes = ParseBytes(options.memory),
+          .n_threads = options.n_threads,
+          .timeout_seconds = options.timeout_seconds};
+}
+
+std::unique_ptr<store::Database> OpenRun(const QueryOptions& options) {
+  const store::Run run = store::Run::Open(options.run);
+  auto database = run.OpenViews(LimitsOf(options));
   database->LockDown(run.Files());
   if (!run.complete()) {
     fmt::print(stderr, "note: the run is unfinished; this is its first {} tokens\n",
                FormatCount(static_cast<uint64_t>(run.n_tokens())));
   }
+  return database;
+}
+
+// What eval -o wrote.
+std::unique_ptr<store::Database> OpenResults(const QueryOptions& options) {
+  const store::Results results = store::Results::Open(options.run);
+  auto database = results.OpenViews(LimitsOf(options));
+  database->LockDown(results.Files());
+  return database;
+}
+
+void Query(QueryOptions options) {
+  options.sql = ReadSql(options.sql);
+  const auto database =
+      store::Results::AreIn(options.run) ? OpenResults(options) : OpenRun(options);
   if (options.json)
     PrintJson(*database, options);
   else if (options.csv)
@@ -218,7 +237,7 @@ void Query(QueryOptions options) {
 
 std::function<void()> AddQuery(CLI::App& app) {
   auto options = std::make_shared<QueryOptions>();
-  app.add_option("run", options->run, "Run directory")->required();
+  app.add_option("run", options->run, "Run directory, or results of eval")->required();
   app.add_option("sql", options->sql,
                  "A SELECT over documents, tokens, routes, vocabulary, assignments,\n"
                  "expert_tokens(layer, expert), token_experts(token_id); - reads it from stdin")

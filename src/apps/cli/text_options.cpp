@@ -11,18 +11,22 @@
 
 namespace moescope::cli {
 
-std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app) {
-  auto options = std::make_shared<TextOptions>();
-  app.add_option("-m,--model", options->model, "checkpoint: a GGUF file or a folder")->required();
-  app.add_option("--data", options->data,
+void AddDataOptions(CLI::App& app, TextOptions& options) {
+  app.add_option("--data", options.data,
                  "NAME=PATH, repeatable: .txt .jsonl .parquet (also .gz .xz .zst), a folder, or -")
       ->required();
   app.add_option(
-      "--unit-by", options->unit_by,
+      "--unit-by", options.unit_by,
       "NAME=FIELD, repeatable: what statistics resample in a data set; NAME=-: one unit");
-  app.add_option("--template", options->text_template,
+  app.add_option("--template", options.text_template,
                  "text of a document from its fields, as '{instruction}\\n{response}'");
-  app.add_flag("--raw", options->raw, "keep CR LF and a byte order mark");
+  app.add_flag("--raw", options.raw, "keep CR LF and a byte order mark");
+}
+
+std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app) {
+  auto options = std::make_shared<TextOptions>();
+  app.add_option("-m,--model", options->model, "checkpoint: a GGUF file or a folder")->required();
+  AddDataOptions(app, *options);
   app.add_option("--bos", options->bos, "where BOS goes")
       ->check(CLI::IsMember({"document", "none", "stream"}))
       ->capture_default_str();

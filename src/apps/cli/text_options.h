@@ -37,6 +37,8 @@ struct TextOptions {
   uint64_t MemoryBytes() const;  // 0: not given
 };
 
+// Adds --data, --unit-by, --template, --raw: what documents are.
+void AddDataOptions(CLI::App& app, TextOptions& options);
 // Adds -m, --data, --unit-by, --template, --raw, --bos, --specials, --add-prefix-space, --chunk,
 // --max-tokens, --precision, --memory, -t.
 std::shared_ptr<TextOptions> AddTextOptions(CLI::App& app);

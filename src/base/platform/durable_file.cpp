@@ -58,6 +58,15 @@ void WriteFully(int fd, ByteSpan bytes, const std::string& path) {
   }
 }
 
+void SyncFile(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) ThrowErrno(errno, "open", path);
+  const int status = fsync(fd);
+  const int reason = errno;
+  close(fd);
+  if (status != 0) ThrowWriteError(reason, path, 0);
+}
+
 void SyncDirectory(const std::string& directory) {
   int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) ThrowErrno(errno, "open", directory);

@@ -41,6 +41,8 @@ void RequireFreeSpace(const std::string& path, uint64_t needed);
 [[noreturn]] void ThrowWriteError(int errno_value, const std::string& path, uint64_t needed);
 // Appends to a descriptor until all is written. Throws Error(kIo) as ReplaceFile.
 void WriteFully(int fd, ByteSpan bytes, const std::string& path);
+// Makes what another library wrote into a file survive a power cut. Throws Error(kIo).
+void SyncFile(const std::string& path);
 // Makes a rename, creation or removal inside `directory` survive a power cut. Throws Error(kIo).
 void SyncDirectory(const std::string& directory);
 

@@ -12,7 +12,7 @@
 namespace moescope::study {
 namespace {
 
-enum { kPredictions, kLoss, kLossWithBytes, kBytes, kColumns };
+enum { kPredictions, kLoss, kLossWithBytes, kBytes, kColumns = kUnitLossColumns };
 
 struct DocumentLoss {
   int64_t tokens = 0;
@@ -63,12 +63,14 @@ struct DatasetLoss {
   std::unordered_map<std::string, size_t> units;
 };
 
-void FinishRow(DatasetLoss& dataset, const std::string& unit_by, const BootstrapOptions& bootstrap,
-               ThreadPool& pool) {
-  PerplexityRow& row = dataset.row;
+}  // namespace
+
+void FinishPerplexity(PerplexityRow& row, std::span<const double> unit_sums,
+                      const std::string& unit_by, const BootstrapOptions& bootstrap,
+                      ThreadPool& pool) {
   double sums[kColumns] = {};
-  for (size_t i = 0; i < dataset.unit_sums.size(); ++i) sums[i % kColumns] += dataset.unit_sums[i];
-  row.n_units = static_cast<int64_t>(dataset.units.size());
+  for (size_t i = 0; i < unit_sums.size(); ++i) sums[i % kColumns] += unit_sums[i];
+  row.n_units = static_cast<int64_t>(unit_sums.size() / kColumns);
   row.predictions = static_cast<int64_t>(sums[kPredictions]);
   row.bytes = static_cast<int64_t>(sums[kBytes]);
   row.mean_loss = row.predictions > 0 ? sums[kLoss] / sums[kPredictions] : std::nan("");
@@ -79,7 +81,7 @@ void FinishRow(DatasetLoss& dataset, const std::string& unit_by, const Bootstrap
   if (row.predictions == 0) row.why_no_interval = "no losses";
   const Ratio ratios[] = {{kLoss, kPredictions}, {kLossWithBytes, kBytes}};
   const auto intervals =
-      BootstrapRatios(dataset.unit_sums, kColumns, ratios, KeyOfName(row.dataset), bootstrap, pool);
+      BootstrapRatios(unit_sums, kColumns, ratios, KeyOfName(row.dataset), bootstrap, pool);
   if (intervals.empty() || row.predictions == 0) return;
   row.mean_loss_interval = intervals[0];
   row.perplexity_interval = {std::exp(intervals[0].low), std::exp(intervals[0].high)};
@@ -87,8 +89,6 @@ void FinishRow(DatasetLoss& dataset, const std::string& unit_by, const Bootstrap
   row.bits_per_byte_interval = {intervals[1].low / std::numbers::ln2,
                                 intervals[1].high / std::numbers::ln2};
 }
-
-}  // namespace
 
 std::vector<PerplexityRow> PerplexityTable(const store::Run& run, store::Database& database,
                                            const BootstrapOptions& bootstrap, ThreadPool& pool) {
@@ -122,7 +122,7 @@ std::vector<PerplexityRow> PerplexityTable(const store::Run& run, store::Databas
       if (described.name == dataset.row.dataset) unit_by = described.unit_by;
     }
     if (run.description().bos == "stream") unit_by = "-";
-    FinishRow(dataset, unit_by, bootstrap, pool);
+    FinishPerplexity(dataset.row, dataset.unit_sums, unit_by, bootstrap, pool);
     rows.push_back(std::move(dataset.row));
   }
   return rows;

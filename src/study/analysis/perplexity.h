@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,13 @@ struct PerplexityRow {
   std::optional<Interval> bits_per_byte_interval;
   std::string why_no_interval;
 };
+
+// Fills what follows from sums of units, [n_units, 4]: predictions, their loss, the loss of those
+// whose bytes are known, and these bytes. The row's data set is named already.
+inline constexpr int kUnitLossColumns = 4;
+void FinishPerplexity(PerplexityRow& row, std::span<const double> unit_sums,
+                      const std::string& unit_by, const BootstrapOptions& bootstrap,
+                      ThreadPool& pool);
 
 // One row per data set; empty when the run has no losses.
 std::vector<PerplexityRow> PerplexityTable(const store::Run& run, store::Database& database,
