@@ -241,7 +241,7 @@ def compare_shape(arguments, theirs, shape, items, folder):
     pairs = [SHAPES[shape](item) for item in items]
     path = write_task(shape, [record for record, _ in pairs], folder)
     results = folder / ("results-" + shape)
-    report = run(arguments.program, "eval", "choice", "-m", arguments.model, "--data", path,
+    report = run(arguments.program, "eval", "choice", "--precision", "exact", "-m", arguments.model, "--data", path,
                  "-o", results, "--json")["rows"][0]
     assert report["task"] == shape and report["items"] == len(items), report
     ours = [[] for _ in items]
