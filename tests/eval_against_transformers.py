@@ -264,7 +264,7 @@ def compare_perplexity(arguments, theirs, folder):
     documents = [json.loads(line)["context"] for line in open(folder / "cloze.jsonl")][:20]
     path = folder / "documents.jsonl"
     path.write_text("".join(json.dumps(dict(text=text)) + "\n" for text in documents))
-    row = run(arguments.program, "eval", "perplexity", "-m", arguments.model, "--data", path,
+    row = run(arguments.program, "eval", "perplexity", "--precision", "exact", "-m", arguments.model, "--data", path,
               "--window", window, "--stride", stride, "--json")["rows"][0]
     total, n = 0.0, 0
     for text in documents:
