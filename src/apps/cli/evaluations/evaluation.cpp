@@ -25,7 +25,7 @@ void AddModelOptions(CLI::App& app, ModelOptions& options) {
 }
 
 void AddReportOptions(CLI::App& app, ReportOptions& options) {
-  AddInterventionOptions(app, options.interventions);
+  AddChangeOptions(app, options.changes);
   app.add_option("-o,--output", options.output,
                  "directory for what each item came to: Parquet tables, for `query`");
   app.add_option("--samples", options.bootstrap.n_samples, "Bootstrap resamples")
@@ -45,7 +45,7 @@ lab::EvalOptions EvalOptionsOf(const ModelOptions& model, const ReportOptions& r
   if (!model.memory.empty() && memory == 0) {
     throw Error(ErrorKind::kBadInput, "--memory: expected more than 0 bytes");
   }
-  return {.interventions = PlacedInterventions(report.interventions),
+  return {.changes = report.changes.Changes(),
           .n_threads = model.n_threads,
           .memory_bytes = memory,
           .precision = engine::ParsePrecision(model.precision)};
@@ -57,8 +57,8 @@ store::RunDescription DescribeEval(const lab::EvalModel& model,
   store::RunDescription run =
       lab::DescribeRun(*model.opened.model, *model.opened.tokenizer, model.kernels,
                        {data, policy, context, false, model.options.precision});
-  run.interventions = model.interventions;
-  if (!run.is_dense()) run.experts_per_token = model.n_slots;
+  run.interventions = model.changes.written();
+  if (!run.is_dense()) run.experts_per_token = model.changes.experts_per_token();
   return run;
 }
 
