@@ -257,7 +257,7 @@ def compare_shape(arguments, theirs, shape, items, folder):
     path = write_task(shape, [record for record, _ in pairs], folder)
     results = folder / ("results-" + shape)
     report = run(arguments.program, "eval", "choice", "-m", arguments.model, "--data", path,
-                 "-o", results, "--json")["rows"][0]
+                 "--precision", "exact", "-o", results, "--json")["rows"][0]
     assert report["task"] == shape and report["items"] == len(items), report
     ours = [[] for _ in items]
     for row in query(arguments.program, results, "SELECT * FROM choices ORDER BY item, choice"):
@@ -280,7 +280,7 @@ def compare_perplexity(arguments, theirs, folder):
     path = folder / "documents.jsonl"
     path.write_text("".join(json.dumps(dict(text=text)) + "\n" for text in documents))
     row = run(arguments.program, "eval", "perplexity", "-m", arguments.model, "--data", path,
-              "--window", window, "--stride", stride, "--json")["rows"][0]
+              "--window", window, "--stride", stride, "--precision", "exact", "--json")["rows"][0]
     total, n = 0.0, 0
     for text in documents:
         ids = theirs.bos + theirs.ids(text)

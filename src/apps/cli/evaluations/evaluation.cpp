@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "lab/describe_run.h"
+#include "lab/precision_note.h"
 #include "study/figures/number_text.h"
 
 namespace moescope::cli {
@@ -16,8 +17,9 @@ void AddModelOptions(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model, "checkpoint: a GGUF file or a folder")->required();
   app.add_flag("--no-bos", options.no_bos, "no BOS, also where the model's tokenizer puts one");
   app.add_option("--precision", options.precision,
-                 "exact, or fast: activations rounded to 8 bits where weights are quantised")
-      ->check(CLI::IsMember({"exact", "fast"}))
+                 "exact; fast: activations rounded where they meet quantised weights; auto: fast "
+                 "for models stored quantised")
+      ->check(CLI::IsMember({"auto", "exact", "fast"}))
       ->capture_default_str();
   app.add_option("--memory", options.memory, "memory to use, such as 96M or 2G");
   app.add_option("-t,--threads", options.n_threads, "threads (default: one a core)")
@@ -48,7 +50,7 @@ lab::EvalOptions EvalOptionsOf(const ModelOptions& model, const ReportOptions& r
   return {.changes = report.changes.Changes(),
           .n_threads = model.n_threads,
           .memory_bytes = memory,
-          .precision = engine::ParsePrecision(model.precision)};
+          .precision = lab::ChoosePrecision(model.precision, model.model)};
 }
 
 store::RunDescription DescribeEval(const lab::EvalModel& model,

@@ -38,7 +38,7 @@ std::function<void()> AddEvalMakeCloze(CLI::App& app);
 
 // The model and its arithmetic. `eval perplexity` has them among the options of text.
 struct ModelOptions {
-  std::string model, precision = "exact", memory;
+  std::string model, precision = "auto", memory;
   int n_threads = 0;
   bool no_bos = false;
 };
