@@ -24,6 +24,7 @@ import tempfile
 try:
     import gguf
     import numpy
+    import tokenizers
     import torch
     import transformers
 except ImportError as missing:
@@ -195,6 +196,8 @@ def dequantised(path, folder):
         rope_parameters=dict(rope_type="default", rope_theta=number("rope.freq_base", 10000.0)),
         tie_word_embeddings="output.weight" not in weights)
     if n_experts:
+        # Grouped products are many times slower than a loop over experts on a CPU.
+        shared["experts_implementation"] = "eager"
         config = transformers.MixtralConfig(num_local_experts=n_experts, sliding_window=None,
                                             num_experts_per_tok=number("expert_used_count"), **shared)
         model = transformers.MixtralForCausalLM(config)
@@ -227,10 +230,22 @@ def dequantised(path, folder):
             state[theirs + "mlp.experts.down_proj"] = weights[ours + "ffn_down_exps.weight"]
     model.load_state_dict({name: torch.from_numpy(numpy.array(values))
                            for name, values in state.items()})
-    tokenizer = (transformers.AutoTokenizer.from_pretrained(folder) if folder
-                 else transformers.AutoTokenizer.from_pretrained(
-                     str(pathlib.Path(path).parent), gguf_file=pathlib.Path(path).name))
-    return Theirs(model.float().eval(), tokenizer, config.max_position_embeddings)
+    return Theirs(model.float().eval(), open_tokenizer(path, folder, reader),
+                  config.max_position_embeddings)
+
+
+def open_tokenizer(path, folder, reader):
+    if folder:
+        return transformers.AutoTokenizer.from_pretrained(folder)
+    path = pathlib.Path(path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    pre = reader.fields.get("tokenizer.ggml.pre")
+    if pre is not None and pre.contents() in ("smollm", "starcoder", "refact", "command-r"):
+        # transformers takes GPT-2's split expression for every GGUF; these cut single digits first.
+        split = tokenizers.pre_tokenizers
+        tokenizer.backend_tokenizer.pre_tokenizer = split.Sequence(
+            [split.Digits(individual_digits=True), split.ByteLevel(add_prefix_space=False)])
+    return tokenizer
 
 
 def query(program, results, sql):
@@ -241,8 +256,8 @@ def compare_shape(arguments, theirs, shape, items, folder):
     pairs = [SHAPES[shape](item) for item in items]
     path = write_task(shape, [record for record, _ in pairs], folder)
     results = folder / ("results-" + shape)
-    report = run(arguments.program, "eval", "choice", "--precision", "exact", "-m", arguments.model, "--data", path,
-                 "-o", results, "--json")["rows"][0]
+    report = run(arguments.program, "eval", "choice", "-m", arguments.model, "--data", path,
+                 "--precision", "exact", "-o", results, "--json")["rows"][0]
     assert report["task"] == shape and report["items"] == len(items), report
     ours = [[] for _ in items]
     for row in query(arguments.program, results, "SELECT * FROM choices ORDER BY item, choice"):
@@ -264,8 +279,8 @@ def compare_perplexity(arguments, theirs, folder):
     documents = [json.loads(line)["context"] for line in open(folder / "cloze.jsonl")][:20]
     path = folder / "documents.jsonl"
     path.write_text("".join(json.dumps(dict(text=text)) + "\n" for text in documents))
-    row = run(arguments.program, "eval", "perplexity", "--precision", "exact", "-m", arguments.model, "--data", path,
-              "--window", window, "--stride", stride, "--json")["rows"][0]
+    row = run(arguments.program, "eval", "perplexity", "-m", arguments.model, "--data", path,
+              "--window", window, "--stride", stride, "--precision", "exact", "--json")["rows"][0]
     total, n = 0.0, 0
     for text in documents:
         ids = theirs.bos + theirs.ids(text)

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "base/error.h"
 
 namespace moescope::cli {
@@ -63,22 +61,6 @@ std::vector<std::string> PlaceInterventions(const std::vector<std::string>& inte
     placed.push_back(intervention + "@" + where);
   }
   return placed;
-}
-
-void AddInterventionOptions(CLI::App& app, InterventionOptions& options) {
-  app.add_option("--intervene", options.modes,
-                 "change the routing: mask, zero, drop, swap:E, top-k=N, skip:B, bias=B, "
-                 "temperature=T, force=RUN or force-weights=RUN; repeatable; MODE@1:3,5:0 says "
-                 "itself where it holds");
-  app.add_option("--cells", options.place.cells, "of --intervene: LAYER:EXPERT,...");
-  app.add_option("--expert,--experts", options.place.experts,
-                 "of --intervene: experts: 3, 0,2-5 or all");
-  app.add_option("--layers", options.place.layers,
-                 "of --intervene: layers: 0,3-5 or all (default)");
-}
-
-std::vector<std::string> PlacedInterventions(const InterventionOptions& options) {
-  return PlaceInterventions(options.modes, options.place);
 }
 
 }  // namespace moescope::cli

@@ -4,10 +4,6 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}
-
 namespace moescope::cli {
 
 // As typed; "" where an option was not given.
@@ -20,14 +16,5 @@ struct InterventionPlace {
 // that contradict each other, that place nothing, or an intervention that says itself where.
 std::vector<std::string> PlaceInterventions(const std::vector<std::string>& interventions,
                                             const InterventionPlace& place);
-
-// What was typed: --intervene, --cells, --expert, --layers.
-struct InterventionOptions {
-  std::vector<std::string> modes;
-  InterventionPlace place;
-};
-void AddInterventionOptions(CLI::App& app, InterventionOptions& options);
-// Throws Error as PlaceInterventions.
-std::vector<std::string> PlacedInterventions(const InterventionOptions& options);
 
 }  // namespace moescope::cli

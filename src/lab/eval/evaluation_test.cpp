@@ -135,15 +135,15 @@ TEST_F(EvaluationTest, ChoicesAreTheSameForAnyThreadsAndWaves) {
 TEST_F(EvaluationTest, InterventionsReachTheScores) {
   const ChoiceTask task = Task(6);
   const std::vector<double> plain = Likelihoods(RunChoices(Model(), task, {}));
-  EvalModel same(Path("model"), {.interventions = {"bias=0"}, .n_threads = 2});
+  EvalModel same(Path("model"), {.changes = {.interventions = {"bias=0"}}, .n_threads = 2});
   EXPECT_EQ(Likelihoods(RunChoices(same, task, {})), plain);
-  EvalModel masked(Path("model"), {.interventions = {"mask@all:1"}, .n_threads = 2});
+  EvalModel masked(Path("model"), {.changes = {.interventions = {"mask@all:1"}}, .n_threads = 2});
   EXPECT_NE(Likelihoods(RunChoices(masked, task, {})), plain);
-  EXPECT_EQ(masked.interventions, std::vector<std::string>{"mask@all:1"});
-  EvalModel wider(Path("model"), {.interventions = {"top-k=4"}, .n_threads = 2});
+  EXPECT_EQ(masked.changes.written(), std::vector<std::string>{"mask@all:1"});
+  EvalModel wider(Path("model"), {.changes = {.interventions = {"top-k=4"}}, .n_threads = 2});
   EXPECT_NE(Likelihoods(RunChoices(wider, task, {})), plain);
   for (const char* bad : {"mask", "force=nowhere", "mask@all:9", "melt"}) {
-    EXPECT_THROW(EvalModel(Path("model"), {.interventions = {bad}}), Error) << bad;
+    EXPECT_THROW(EvalModel(Path("model"), {.changes = {.interventions = {bad}}}), Error) << bad;
   }
 }
 

@@ -1,7 +1,5 @@
 #include "lab/eval/sequence_scorer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -16,31 +14,6 @@ namespace moescope::lab {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-[[noreturn]] void RefuseIntervention(const std::string& text, std::string_view expected,
-                                     std::string_view found) {
-  throw Error(ErrorKind::kBadInput,
-              fmt::format("--intervene {}: expected {}, found {}", text, expected, found));
-}
-
-std::vector<routing::Intervention> ParseAll(const std::vector<std::string>& texts,
-                                            const routing::RoutedModel& model) {
-  std::vector<routing::Intervention> parsed;
-  for (const std::string& text : texts) {
-    parsed.push_back(routing::ParseIntervention(text, model, "--intervene"));
-    if (routing::IsForce(parsed.back().mode)) {
-      RefuseIntervention(text, "a mode that needs no run",
-                         "routes of a run, whose text is another; trace and ablate force them");
-    }
-    if (parsed.back().cells.empty()) {
-      RefuseIntervention(text, "experts to remove",
-                         fmt::format("none; add --expert E or --cells LAYER:EXPERT,... or write "
-                                     "{}@all:E",
-                                     text));
-    }
-  }
-  return parsed;
-}
 
 // How long the sequences are, so that buffers are made once.
 struct Extent {
@@ -65,7 +38,7 @@ int64_t WaveRows(const EvalModel& model, const Extent& extent, bool predictions)
   const uint64_t memory =
       model.options.memory_bytes > 0 ? model.options.memory_bytes : AvailableMemoryBytes() / 2;
   files::ModelConfig config = model.config();
-  config.experts_per_token = model.n_slots;
+  if (!config.dense()) config.experts_per_token = model.changes.experts_per_token();
   const uint64_t per_row = sizeof(routing::RowInfo) + (predictions ? sizeof(int32_t) : 0);
   const engine::SweepPlan plan =
       engine::PlanSweep(config, memory, static_cast<int>(extent.longest), model.pool.n_threads(),
@@ -80,20 +53,8 @@ EvalModel::EvalModel(const std::string& path, const EvalOptions& given)
       opened(OpenTextModel(path)),
       pool(given.n_threads),
       kernels(engine::SelectKernels()),
-      n_slots(opened.model->config().experts_per_token) {
+      changes(given.changes, *opened.model, Setting::kSession) {
   PrintPrecisionNote(*opened.model, options.precision);
-  if (options.interventions.empty()) return;
-  const routing::RoutedModel routed = RoutedModelOf(*opened.model);
-  const std::vector<routing::Intervention> parsed = ParseAll(options.interventions, routed);
-  for (const routing::Intervention& intervention : parsed) {
-    interventions.push_back(routing::FormatIntervention(intervention, routed));
-  }
-  plans.emplace_back(parsed, routed);
-  n_slots = SlotsOf(plans);
-}
-
-std::unique_ptr<InterventionProbe> EvalModel::MakeProbe() const {
-  return plans.empty() ? nullptr : std::make_unique<InterventionProbe>(plans);
 }
 
 size_t ScoredTokens::n_greedy() const {
@@ -113,12 +74,10 @@ ScoreCost ScoreSequences(EvalModel& model, size_t n_sequences,
                       {.wave_rows = wave_rows,
                        .max_sequence = static_cast<int>(extent.longest),
                        .predictions = predictions,
-                       .experts_per_token = model.plans.empty() ? 0 : model.n_slots,
+                       .experts_per_token = model.changes.experts_per_token(),
                        .precision = model.options.precision});
-  const auto probe = model.MakeProbe();
   ProgressProbe progress("eval", extent.n_rows * static_cast<uint64_t>(model.config().n_layers));
-  std::vector<routing::Probe*> probes;
-  if (probe) probes.push_back(probe.get());
+  std::vector<routing::Probe*> probes = model.changes.probes();
   probes.push_back(&progress);
 
   engine::Wave wave;

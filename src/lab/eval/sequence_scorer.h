@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,36 +11,31 @@
 #include "base/parallel/thread_pool.h"
 #include "engine/kernels/kernel_table.h"
 #include "engine/ops/precision.h"
-#include "lab/intervention_probe.h"
+#include "lab/model_changes.h"
 #include "lab/text_model.h"
 
 namespace moescope::lab {
 
 struct EvalOptions {
-  // Changes of the routing, as "mask@1:3" (routing/intervention.h).
-  std::vector<std::string> interventions = {};
+  ModelChanges changes = {};
   int n_threads = 0;          // 0: one a core
   uint64_t memory_bytes = 0;  // 0: half of what is available
   engine::Precision precision = engine::Precision::kExact;
 };
 
-// What an evaluation runs: a model with the changes of its routing, and the threads.
+// What an evaluation runs: a model with what is changed in its forward pass, and the threads.
 struct EvalModel {
-  // Throws Error as OpenTextModel and ParseIntervention; kBadInput for interventions that name no
-  // experts, contradict each other, or force the routes of a run, whose text is another.
+  // Throws Error as OpenTextModel and PlannedChanges: routes that a run stored are refused, since
+  // the texts run here are others.
   EvalModel(const std::string& path, const EvalOptions& options);
 
   EvalOptions options;
   TextModel opened;
   ThreadPool pool;
   const engine::KernelTable& kernels;
-  std::vector<std::string> interventions;  // in the words of manifests
-  std::vector<routing::InterventionPlan> plans;
-  int n_slots = 0;  // experts a token at most, under the interventions
+  PlannedChanges changes;
 
   const files::ModelConfig& config() const { return opened.model->config(); }
-  // The probe that changes the routing; null where nothing is changed.
-  std::unique_ptr<InterventionProbe> MakeProbe() const;
 };
 
 struct ScoredSequence {

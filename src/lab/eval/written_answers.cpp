@@ -36,16 +36,14 @@ class Answerer {
   }
 
   AnswerResults Run() {
-    const auto probe = model_.MakeProbe();
-    std::vector<routing::Probe*> probes;
-    if (probe) probes.push_back(probe.get());
+    const std::vector<routing::Probe*> probes = model_.changes.probes();
     size_t longest = 0;
     for (const auto& prompt : prompts_) longest = std::max(longest, prompt.size());
     const size_t wanted = longest + static_cast<size_t>(options_.max_tokens);
     const auto context = static_cast<size_t>(model_.config().context);
     engine::Session session(*model_.opened.model, model_.kernels, model_.pool,
                             {.context = static_cast<int>(std::min(wanted, context)),
-                             .experts_per_token = model_.plans.empty() ? 0 : model_.n_slots,
+                             .experts_per_token = model_.changes.experts_per_token(),
                              .memory_bytes = model_.options.memory_bytes,
                              .precision = model_.options.precision});
     ProgressBar progress("eval", n_items_ * static_cast<uint64_t>(options_.n_drawn), "answers");

@@ -16,10 +16,9 @@ namespace moescope::cli {
 void AddModelOptions(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model, "checkpoint: a GGUF file or a folder")->required();
   app.add_flag("--no-bos", options.no_bos, "no BOS, also where the model's tokenizer puts one");
-  app.add_option(
-         "--precision", options.precision,
-         "exact; fast: activations rounded where they meet quantised weights; auto: fast for "
-         "models stored quantised")
+  app.add_option("--precision", options.precision,
+                 "exact; fast: activations rounded where they meet quantised weights; auto: fast "
+                 "for models stored quantised")
       ->check(CLI::IsMember({"auto", "exact", "fast"}))
       ->capture_default_str();
   app.add_option("--memory", options.memory, "memory to use, such as 96M or 2G");
@@ -28,7 +27,7 @@ void AddModelOptions(CLI::App& app, ModelOptions& options) {
 }
 
 void AddReportOptions(CLI::App& app, ReportOptions& options) {
-  AddInterventionOptions(app, options.interventions);
+  AddChangeOptions(app, options.changes);
   app.add_option("-o,--output", options.output,
                  "directory for what each item came to: Parquet tables, for `query`");
   app.add_option("--samples", options.bootstrap.n_samples, "Bootstrap resamples")
@@ -48,7 +47,7 @@ lab::EvalOptions EvalOptionsOf(const ModelOptions& model, const ReportOptions& r
   if (!model.memory.empty() && memory == 0) {
     throw Error(ErrorKind::kBadInput, "--memory: expected more than 0 bytes");
   }
-  return {.interventions = PlacedInterventions(report.interventions),
+  return {.changes = report.changes.Changes(),
           .n_threads = model.n_threads,
           .memory_bytes = memory,
           .precision = lab::ChoosePrecision(model.precision, model.model)};
@@ -60,8 +59,8 @@ store::RunDescription DescribeEval(const lab::EvalModel& model,
   store::RunDescription run =
       lab::DescribeRun(*model.opened.model, *model.opened.tokenizer, model.kernels,
                        {data, policy, context, false, model.options.precision});
-  run.interventions = model.interventions;
-  if (!run.is_dense()) run.experts_per_token = model.n_slots;
+  run.interventions = model.changes.written();
+  if (!run.is_dense()) run.experts_per_token = model.changes.experts_per_token();
   return run;
 }
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "apps/cli/intervention_place.h"
+#include "apps/cli/change_options.h"
 #include "lab/eval/sequence_scorer.h"
 #include "store/results.h"
 #include "study/analysis/accuracy.h"
@@ -45,16 +45,16 @@ struct ModelOptions {
 void AddModelOptions(CLI::App& app, ModelOptions& options);
 
 struct ReportOptions {
-  InterventionOptions interventions;
+  ChangeOptions changes;
   std::string output;  // of results; "": not stored
   std::string colour = "auto";
   bool json = false, csv = false;
   study::BootstrapOptions bootstrap;
 };
-// --intervene and its places, -o, --samples, -s, --color, --json, --csv.
+// --intervene and its places, --patch, --add, -o, --samples, -s, --color, --json, --csv.
 void AddReportOptions(CLI::App& app, ReportOptions& options);
 
-// The options of the model and of its routing. Throws Error as ParseBytes, PlaceInterventions; and
+// The options of the model and of its changes. Throws Error as ParseBytes, PlaceInterventions; and
 // where the output is taken already, before anything is computed.
 lab::EvalOptions EvalOptionsOf(const ModelOptions& model, const ReportOptions& report);
 
