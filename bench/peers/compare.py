@@ -26,8 +26,10 @@ class Peer:
         self.process = subprocess.Popen(
             [python, HERE / "peer.py", name, arguments.model, str(arguments.threads), str(context)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        if self.process.stdout.readline().strip() != "ready":
-            sys.exit(f"compare: {name} did not start: run {python} {HERE / 'peer.py'} {name} {arguments.model} to see why")
+        self.started = self.process.stdout.readline().strip() == "ready"
+        if not self.started:
+            print(f"compare: without {name}, which did not start: run {python} {HERE / 'peer.py'} {name} "
+                  f"{arguments.model} {arguments.threads} {context} to see why", file=sys.stderr)
 
     def rate(self, what, n):
         self.process.stdin.write(f"{what} {n}\n")
@@ -60,6 +62,7 @@ def main():
 
     peers = [Peer(folder.name, folder / "bin" / "python", arguments)
              for folder in sorted(arguments.peers.glob("*")) if (folder / "bin" / "python").exists()]
+    peers = [peer for peer in peers if peer.started]
     if not peers:
         sys.exit(f"compare: no peer in {arguments.peers}; build them with {HERE / 'build.sh'}")
     rows = []
