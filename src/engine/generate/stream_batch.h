@@ -46,8 +46,9 @@ class StreamBatch {
   // Error(kResource) when there are max_streams() already; the others go on.
   int Add(std::span<const int32_t> ids);
   // Tokens to run after those the stream has; of kDecode one that was sampled from its logits.
+  // Several, or any that follow tokens still waiting, belong to a prompt whatever the phase says.
   // Throws Error(kBadInput) as Add; the stream is as before and can be read, cut or removed, the
-  // others go on. Requires: nothing waits before a token of kDecode.
+  // others go on.
   void Append(int stream, std::span<const int32_t> ids, Phase phase = Phase::kDecode);
   // Forgets the tokens from `length` on, run or waiting. Requires: 0 <= length <= n_tokens(stream).
   void Truncate(int stream, int64_t length);
